@@ -1,0 +1,510 @@
+/* liblinfdist: train, run and certify l_inf-distance nets.
+ *
+ * A neuron is d_j(x) = max_i |x_i - W_ji|; every layer is 1-Lipschitz in the max norm, so one forward pass
+ * certifies a prediction against every perturbation of size eps. "Paper" below is Zhang, Jiang, He, Wang:
+ * Boosting the Certified Robustness of L-infinity Distance Nets (ICLR 2022, arXiv 2110.06850).
+ *
+ * Rules that hold for every function unless its comment says otherwise
+ *   status    Functions that can fail return linfdist_status. On failure nothing the caller owns was changed, and
+ *             linfdist_last_error() names the argument and the value. Nothing is printed, nothing aborts.
+ *   NULL      A NULL pointer is LINFDIST_ERROR_INVALID_ARGUMENT. Pointers marked "or NULL" may be left out.
+ *             Every destroy function accepts NULL.
+ *   sizes     Sizes, counts and strides are int64_t >= 1. Matrices are row-major; a stride is the distance between the
+ *             starts of two rows, in elements, at least the row's length. Natural alignment is enough; nothing is
+ *             read or written past the last element of a row.
+ *   values    NaN, infinity and magnitudes above 2^100 in inputs, weights or gradients are LINFDIST_ERROR_NOT_FINITE.
+ *   units     "raw" is the unit of the data set's pixels (usually [0, 1]); "normalized" is (raw - mean) / std. Models,
+ *             schedules and losses work in normalized units; certifiers take and return raw ones.
+ *   ownership The caller owns the arrays it passes; the library keeps none of them after the call. Views point into
+ *             the object they came from and live as long as it does.
+ *   lifetime  Handles may be destroyed in any order: a child keeps what it needs alive.
+ *   threads   Calls on different handles may run at the same time. One handle that is only read (parameters named
+ *             const, a certifier) may be used by many threads at once; a run, an optimizer, and a model that is being
+ *             changed belong to one thread at a time. A context may be shared by all threads.
+ *   bits      Results have the same bits on every instruction set, compiler and thread count, in training too.
+ *   since     Version 0.1.0.
+ */
+#ifndef LINFDIST_LINFDIST_H
+#define LINFDIST_LINFDIST_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(_WIN32) && !defined(LINFDIST_STATIC)
+#ifdef LINFDIST_BUILD
+#define LINFDIST_API __declspec(dllexport)
+#else
+#define LINFDIST_API __declspec(dllimport)
+#endif
+#elif defined(__GNUC__)
+#define LINFDIST_API __attribute__((visibility("default")))
+#else
+#define LINFDIST_API
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- version ------------------------------------------------------------------------------------------------- */
+
+#define LINFDIST_VERSION_MAJOR 0
+#define LINFDIST_VERSION_MINOR 1
+#define LINFDIST_VERSION_PATCH 0
+#define LINFDIST_VERSION_STRING "0.1.0"
+/* Changes only when a program built against an older header would break. */
+#define LINFDIST_ABI_VERSION 0
+
+/* The library's own numbers, for programs that load it at run time. The string is static. */
+LINFDIST_API const char *linfdist_version_string(void);
+LINFDIST_API int32_t linfdist_version_major(void);
+LINFDIST_API int32_t linfdist_version_minor(void);
+LINFDIST_API int32_t linfdist_version_patch(void);
+LINFDIST_API int32_t linfdist_abi_version(void);
+
+/* ---- status and constants ------------------------------------------------------------------------------------ */
+
+typedef int32_t linfdist_status;
+enum {
+    LINFDIST_OK = 0,
+    LINFDIST_ERROR_INVALID_ARGUMENT = 1, /* NULL, zero or overflowed size, p < 1, label out of range, unknown enum */
+    LINFDIST_ERROR_NOT_FINITE = 2,       /* NaN, infinity or a magnitude above 2^100 */
+    LINFDIST_ERROR_OUT_OF_MEMORY = 3,
+    LINFDIST_ERROR_UNSUPPORTED = 4,       /* an instruction set or file version this build or machine lacks */
+    LINFDIST_ERROR_IO = 5,                /* open, read, write, sync or rename failed; a callback refused */
+    LINFDIST_ERROR_FORMAT = 6,            /* truncated or hostile file */
+    LINFDIST_ERROR_SHAPE = 7,             /* arrays, models or files that do not fit together */
+    LINFDIST_ERROR_STATE = 8,             /* calls out of order, such as backward before forward */
+    LINFDIST_ERROR_INVERTED_INTERVAL = 9, /* lower > upper somewhere */
+    LINFDIST_ERROR_RANGE = 10             /* a value outside its documented range, such as a pixel outside the valid range */
+};
+
+/* Static text for a status; unknown values give "unknown status". */
+LINFDIST_API const char *linfdist_status_string(linfdist_status status);
+/* What went wrong in the calling thread's last failed call, in one line; "" when none failed yet. Valid until the
+ * thread's next call into the library. */
+LINFDIST_API const char *linfdist_last_error(void);
+
+/* Largest finite p; beyond it only p = infinity is accepted. */
+#define LINFDIST_P_MAX 1000.0
+#define LINFDIST_MAX_DIMS 4
+LINFDIST_API double linfdist_p_max(void);
+LINFDIST_API int32_t linfdist_max_dims(void);
+
+/* ---- context ------------------------------------------------------------------------------------------------- */
+
+/* Threads, memory, log and instruction set for everything made from it. Reference counted: objects keep it alive. */
+typedef struct linfdist_context linfdist_context;
+
+/* size bytes aligned to alignment (a power of two), or NULL. Must be callable from any thread. */
+typedef void *(*linfdist_alloc_fn)(void *user, size_t size, size_t alignment);
+typedef void (*linfdist_free_fn)(void *user, void *memory);
+/* level: 0 information, 1 warning. The message is finished text without a newline, valid during the call. */
+typedef void (*linfdist_log_fn)(void *user, int32_t level, const char *message);
+/* A host executor: call task(data, i) once for every i in [0, count), on any threads, and return when all are done.
+ * It may be called from several threads at once. */
+typedef void (*linfdist_task_fn)(void *data, size_t index);
+typedef void (*linfdist_parallel_for_fn)(void *user, linfdist_task_fn task, void *data, size_t count);
+
+typedef struct linfdist_context_options {
+    size_t struct_size;
+    int32_t threads; /* default 1: the library starts no thread unless asked; 0: one per CPU this process may use; more
+                        than there are CPUs is allowed (at most 1024). With a host executor: how many it runs */
+    const char *isa; /* NULL: the best this machine has. "ref", "avx2", "avx512": no better than that; an error when the
+                        machine lacks it. The environment variable LINFDIST_ISA caps it in the same way */
+    linfdist_alloc_fn alloc; /* or NULL for malloc; alloc and free come together */
+    linfdist_free_fn free;
+    void *alloc_user;
+    linfdist_log_fn log; /* or NULL for silence */
+    void *log_user;
+    linfdist_parallel_for_fn parallel_for; /* or NULL for the library's own pool */
+    void *parallel_for_user;
+} linfdist_context_options;
+
+/* Fills the defaults. struct_size: sizeof(linfdist_context_options) as the caller was compiled. */
+LINFDIST_API linfdist_status linfdist_context_options_init(linfdist_context_options *options, size_t struct_size);
+/* options or NULL for the defaults. Errors: INVALID_ARGUMENT, UNSUPPORTED (isa), OUT_OF_MEMORY. After fork() the child
+ * may go on using a context; it then works on the calling thread alone. A call that finds the pool busy with
+ * another thread's call also works on its own thread. */
+LINFDIST_API linfdist_status linfdist_context_create(const linfdist_context_options *options,
+                                                     linfdist_context **context);
+LINFDIST_API void linfdist_context_destroy(linfdist_context *context);
+/* "ref", "avx2" or "avx512"; static text. NULL gives "". */
+LINFDIST_API const char *linfdist_context_isa(const linfdist_context *context);
+/* NULL gives 0. */
+LINFDIST_API int32_t linfdist_context_threads(const linfdist_context *context);
+/* 1 when this machine can run the named instruction set, 0 when not or when the name is unknown or NULL. */
+LINFDIST_API int32_t linfdist_isa_available(const char *isa);
+
+/* ---- operators: stateless functions on the caller's arrays ---------------------------------------------------- */
+
+/* Shapes shared by the distance and bounds operators: x is batch x n_in, w is n_out x (n_in / groups), y is
+ * batch x n_out. Output j is in group j / (n_out / groups) and sees that group's slice of the inputs. groups divides
+ * n_in and n_out. Strides in floats. */
+typedef struct linfdist_distance_shape {
+    size_t struct_size;
+    int64_t batch, n_in, n_out, groups;
+    int64_t x_stride, w_stride, y_stride; /* also of the gradients and argmaxes of the same shape */
+} linfdist_distance_shape;
+
+/* Contiguous rows: strides n_in, n_in / groups, n_out; groups 1. */
+LINFDIST_API linfdist_status linfdist_distance_shape_init(linfdist_distance_shape *shape, size_t struct_size,
+                                                          int64_t batch, int64_t n_in, int64_t n_out);
+
+/* y_bj = ||x_b - w_j||_p, p in [1, 1000] or infinity (paper, eq. 3 and 5). Exactly 0 where x_b == w_j. At p = infinity
+ * argmax (batch x n_out with y's stride, or NULL) receives the lowest column of w that attains the maximum; at finite p
+ * it must be NULL. Every p is normalised: no scale of the inputs overflows or underflows. */
+LINFDIST_API linfdist_status linfdist_distance_forward(linfdist_context *context, const linfdist_distance_shape *shape,
+                                                       float p, const float *x, const float *w, float *y,
+                                                       int32_t *argmax);
+/* Adds dL/dx to grad_x (or NULL) and dL/dw to grad_w (or NULL), from y (and argmax at p = infinity) as the forward pass
+ * wrote them and grad_y = dL/dy: dy_j/dx_i = sign(x_i - w_ji) (|x_i - w_ji| / y_j)^(p-1), minus that for w; 0 where
+ * y = 0. At p = infinity all of it goes to the argmax. */
+LINFDIST_API linfdist_status linfdist_distance_backward(linfdist_context *context,
+                                                        const linfdist_distance_shape *shape, float p, const float *x,
+                                                        const float *w, const float *y, const int32_t *argmax,
+                                                        const float *grad_y, float *grad_x, float *grad_w);
+/* Interval bounds of the l_inf distance for inputs in [x_lower, x_upper], exact for the floating-point function:
+ * upper_j = max_i max(w_ji - l_i, u_i - w_ji), lower_j = max(0, max_i max(l_i - w_ji, w_ji - u_i)). The argmaxes (both
+ * or neither, or NULL) are what the backward needs; -1 marks a lower bound that is 0 by the floor or an upper one that
+ * is 0, which pass no gradient. Errors: INVERTED_INTERVAL. */
+LINFDIST_API linfdist_status linfdist_bounds_forward(linfdist_context *context, const linfdist_distance_shape *shape,
+                                                     const float *x_lower, const float *x_upper, const float *w,
+                                                     float *y_lower, float *y_upper, int32_t *argmax_lower,
+                                                     int32_t *argmax_upper);
+/* Adds the gradients of both bounds to grad_x_lower, grad_x_upper and grad_w (each or NULL). */
+LINFDIST_API linfdist_status linfdist_bounds_backward(linfdist_context *context, const linfdist_distance_shape *shape,
+                                                      const float *x_lower, const float *x_upper, const float *w,
+                                                      const int32_t *argmax_lower, const int32_t *argmax_upper,
+                                                      const float *grad_y_lower, const float *grad_y_upper,
+                                                      float *grad_x_lower, float *grad_x_upper, float *grad_w);
+
+/* How a layer treats statistics of the batch. */
+enum { LINFDIST_EVALUATE = 0, LINFDIST_TRAIN = 1 };
+
+/* Mean shift over contiguous arrays batch x channels x positions: subtracts the mean of x per channel (over batch and
+ * positions; TRAIN, which also moves running_mean by momentum towards it) or running_mean (EVALUATE). x_lower, x_upper
+ * and their outputs (all four or none, or NULL) are shifted by the same mean. y may be x. */
+LINFDIST_API linfdist_status linfdist_mean_shift_forward(linfdist_context *context, int64_t batch, int64_t channels,
+                                                         int64_t positions, int32_t mode, float momentum,
+                                                         float *running_mean, const float *x, const float *x_lower,
+                                                         const float *x_upper, float *y, float *y_lower,
+                                                         float *y_upper);
+/* grad_x = grad_y - S / (batch positions) in TRAIN, with S the channel sum of all given output gradients; grad_y in
+ * EVALUATE. The gradients of the bounds pass unchanged and are not copied. grad_y_lower and grad_y_upper: both or NULL.
+ * grad_x may be grad_y. */
+LINFDIST_API linfdist_status linfdist_mean_shift_backward(linfdist_context *context, int64_t batch, int64_t channels,
+                                                          int64_t positions, int32_t mode, const float *grad_y,
+                                                          const float *grad_y_lower, const float *grad_y_upper,
+                                                          float *grad_x);
+
+/* Initial weights of a distance layer, n_out x (channels_per_group kernel_h kernel_w) contiguous: normal deviates of
+ * standard deviation std >= 0 from the seed, then, if identity_value != 0 and the layer has at least as many outputs as
+ * input channels in all groups together, -identity_value at channel (j mod channels_per_group), kernel centre, of every
+ * row j. A dense layer has kernel 1 x 1. */
+LINFDIST_API linfdist_status linfdist_distance_weights_init(uint64_t seed, int64_t n_out, int64_t channels_per_group,
+                                                            int64_t groups, int64_t kernel_h, int64_t kernel_w,
+                                                            float std, float identity_value, float *w);
+
+/* ---- data statistics ------------------------------------------------------------------------------------------ */
+
+/* normalized = (raw - mean[channel]) / std. One std for all channels, so that a raw radius is one normalized radius. */
+typedef struct linfdist_statistics {
+    size_t struct_size;
+    int64_t channels;
+    const double *mean; /* channels values */
+    double std;         /* > 0 */
+    double low, high;   /* valid raw range, low < high; interval certificates clamp to it */
+} linfdist_statistics;
+
+/* ---- model ---------------------------------------------------------------------------------------------------- */
+
+/* A sequence of layers with their parameters. Distances d (batch x classes) come out; logits are -scalar d. */
+typedef struct linfdist_model linfdist_model;
+
+typedef struct linfdist_mlp_options {
+    size_t struct_size;
+    int64_t channels, height, width_px; /* input shape; features are channels x height x width_px, channel-major */
+    int64_t classes;                    /* >= 2 */
+    int64_t depth;                      /* distance layers in all, >= 1 */
+    int64_t width;                      /* neurons of each hidden layer */
+    float identity_value;               /* 10 in the recipes; 0: none */
+    int32_t learned_scalar;             /* 1: scalar is a parameter; 0: fixed at 1 */
+    uint64_t seed;
+} linfdist_mlp_options;
+
+/* Defaults: 1 x 28 x 28, 10 classes, depth 5, width 5120, identity_value 10, learned_scalar 1, seed 2021. */
+LINFDIST_API linfdist_status linfdist_mlp_options_init(linfdist_mlp_options *options, size_t struct_size);
+/* The MLP of the paper: depth distance layers, mean shift after all but the last, bias on the last. */
+LINFDIST_API linfdist_status linfdist_model_create_mlp(linfdist_context *context, const linfdist_mlp_options *options,
+                                                       linfdist_model **model);
+/* A deep copy with the same bits. */
+LINFDIST_API linfdist_status linfdist_model_copy(const linfdist_model *model, linfdist_model **copy);
+LINFDIST_API void linfdist_model_destroy(linfdist_model *model);
+
+/* statistics or NULL to remove them. channels must be 1 (used for every channel) or the model's. Copied. */
+LINFDIST_API linfdist_status linfdist_model_set_statistics(linfdist_model *model,
+                                                           const linfdist_statistics *statistics);
+/* Fills statistics; mean points into the model. channels = 0 when the model has none. Set struct_size first. */
+LINFDIST_API linfdist_status linfdist_model_get_statistics(const linfdist_model *model,
+                                                           linfdist_statistics *statistics);
+
+typedef struct linfdist_model_info {
+    size_t struct_size;
+    int64_t channels, height, width_px; /* input shape */
+    int64_t n_in;                       /* channels height width_px */
+    int64_t classes;
+    int64_t layers;
+    int64_t tensors;        /* weights, biases, running means, scalar */
+    int64_t parameters;     /* trainable numbers */
+    int32_t learned_scalar; /* 1 when the model has a tensor "scalar" */
+    int32_t has_statistics;
+} linfdist_model_info;
+
+/* Set struct_size first. */
+LINFDIST_API linfdist_status linfdist_model_get_info(const linfdist_model *model, linfdist_model_info *info);
+
+enum { LINFDIST_LAYER_DISTANCE = 1, LINFDIST_LAYER_MEAN_SHIFT = 2, LINFDIST_LAYER_BIAS = 3 };
+
+typedef struct linfdist_layer_info {
+    size_t struct_size;
+    int32_t kind;
+    int64_t n_in, n_out, groups;
+    const char *name; /* static for the life of the model, such as "fc_dist.0" */
+} linfdist_layer_info;
+
+/* index in [0, layers). Set struct_size first. */
+LINFDIST_API linfdist_status linfdist_model_get_layer(const linfdist_model *model, int64_t index,
+                                                      linfdist_layer_info *info);
+
+enum { LINFDIST_DTYPE_F32 = 1 };
+enum {
+    LINFDIST_ROLE_WEIGHT = 1,
+    LINFDIST_ROLE_BIAS = 2,
+    LINFDIST_ROLE_SCALAR = 3,
+    LINFDIST_ROLE_RUNNING_MEAN = 4 /* a buffer: has no gradient */
+};
+
+/* A view: contiguous, row-major, owned by the object it came from. */
+typedef struct linfdist_tensor {
+    size_t struct_size;
+    const char *name; /* "fc_dist.0.weight", "fc_dist.0.mean_shift.running_mean", "fc_dist.4.bias", "scalar" */
+    float *data;
+    int32_t dtype;
+    int32_t role;
+    int32_t dims;
+    int64_t shape[LINFDIST_MAX_DIMS]; /* unused entries are 1 */
+} linfdist_tensor;
+
+/* index in [0, tensors), the same order in every model of this architecture. The data may be written: the model is then
+ * being changed (see threads). Set struct_size first. */
+LINFDIST_API linfdist_status linfdist_model_get_tensor(linfdist_model *model, int64_t index, linfdist_tensor *tensor);
+LINFDIST_API linfdist_status linfdist_model_find_tensor(linfdist_model *model, const char *name,
+                                                        linfdist_tensor *tensor);
+
+/* ---- run: one thread's scratch for one model ------------------------------------------------------------------- */
+
+/* Activations, gradients and everything else a pass needs, allocated when it is made and never after. */
+typedef struct linfdist_run linfdist_run;
+
+enum { LINFDIST_RUN_INFERENCE = 0, LINFDIST_RUN_TRAINING = 1 };
+
+/* kind INFERENCE: forward (EVALUATE) and bounds; TRAINING: also backward. max_batch: largest batch it will see. */
+LINFDIST_API linfdist_status linfdist_run_create(linfdist_model *model, int32_t kind, int64_t max_batch,
+                                                 linfdist_run **run);
+LINFDIST_API void linfdist_run_destroy(linfdist_run *run);
+
+/* Distances of the batch x n_in normalized inputs x at this p. TRAIN moves the model's running means: then only this
+ * thread may use the model. In EVALUATE the model is only read. Errors: STATE (TRAIN on an inference run), RANGE (batch
+ * above max_batch), NOT_FINITE (x or the weights). x must stay unchanged until backward. */
+LINFDIST_API linfdist_status linfdist_forward(linfdist_run *run, const float *x, int64_t x_stride, int64_t batch,
+                                              int32_t mode, float p);
+/* Interval bounds of the distances at p = infinity in evaluation mode for normalized inputs in [x_lower, x_upper]. */
+LINFDIST_API linfdist_status linfdist_forward_bounds(linfdist_run *run, const float *x_lower, const float *x_upper,
+                                                     int64_t x_stride, int64_t batch);
+/* Views of the last results, contiguous batch x classes, valid until the next pass. Errors: STATE. */
+LINFDIST_API linfdist_status linfdist_run_distances(const linfdist_run *run, const float **distances, int64_t *batch,
+                                                    int64_t *classes);
+LINFDIST_API linfdist_status linfdist_run_bounds(const linfdist_run *run, const float **lower, const float **upper,
+                                                 int64_t *batch, int64_t *classes);
+
+/* Where the loss puts dL/dd (batch x classes, contiguous) and dL/dscalar (one float) for linfdist_backward; write your
+ * own loss's gradients there. Zero after forward. Errors: STATE. */
+LINFDIST_API linfdist_status linfdist_run_output_gradients(linfdist_run *run, float **grad_distances,
+                                                           float **grad_scalar);
+/* Adds the gradients of all parameters to the run's own, and writes dL/dx to grad_x (batch x n_in, or NULL). Once per
+ * forward. Errors: STATE. */
+LINFDIST_API linfdist_status linfdist_backward(linfdist_run *run, float *grad_x, int64_t grad_x_stride);
+/* Gradients as views with the names, order and shapes of the model's tensors; data is NULL for running means. */
+LINFDIST_API linfdist_status linfdist_run_get_gradient(linfdist_run *run, int64_t index, linfdist_tensor *gradient);
+LINFDIST_API linfdist_status linfdist_run_find_gradient(linfdist_run *run, const char *name,
+                                                        linfdist_tensor *gradient);
+/* Gradients accumulate over backward calls until this. */
+LINFDIST_API linfdist_status linfdist_run_zero_gradients(linfdist_run *run);
+
+/* ---- losses ---------------------------------------------------------------------------------------------------- */
+
+/* labels: batch int32 in [0, classes). All arrays contiguous batch x classes.
+ * Mixture loss (paper, section 4) on logits z and margins m (m of the label's column is 0 by definition and its value
+ * is ignored): mean_b clip(max_j m_bj, 0, clip) + lambda CE(z, y). grad_logits and grad_margins (each or NULL) are
+ * overwritten. The clip passes gradient at both of its ends; the maximum sends it to its lowest index. */
+LINFDIST_API linfdist_status linfdist_mixture_loss(const float *logits, const float *margins, const int32_t *labels,
+                                                   int64_t batch, int64_t classes, double lambda, double clip,
+                                                   double *loss, float *grad_logits, float *grad_margins);
+/* The same on distances and scalar: z = -scalar d, m_j = (d_y - d_j + 2 eps) / (2 eps). eps_normalized > 0.
+ * grad_distances and grad_scalar (each or NULL) are overwritten. */
+LINFDIST_API linfdist_status linfdist_mixture_loss_distances(const float *distances, const int32_t *labels,
+                                                             int64_t batch, int64_t classes, float scalar,
+                                                             double eps_normalized, double lambda, double clip,
+                                                             double *loss, float *grad_distances, float *grad_scalar);
+/* The same on the run's last distances and the model's scalar; leaves the gradients where linfdist_backward wants
+ * them. loss or NULL. */
+LINFDIST_API linfdist_status linfdist_run_mixture_loss(linfdist_run *run, const int32_t *labels, double eps_normalized,
+                                                       double lambda, double clip, double *loss);
+/* Per sample: predicted (or NULL) is the lowest index of the smallest distance; margin (or NULL) is
+ * min_{j != y} d_j - d_y with y the label, or the prediction where labels is NULL. A sample is right and certified at
+ * normalized eps by the 1-Lipschitz bound when its margin against the label is > 2 eps. */
+LINFDIST_API linfdist_status linfdist_margins(const float *distances, const int32_t *labels, int64_t batch,
+                                              int64_t classes, int32_t *predicted, float *margin);
+
+/* ---- schedule ---------------------------------------------------------------------------------------------------- */
+
+/* The published schedule as plain numbers (paper, section 5 and appendix). With k = epoch n + batch the step,
+ * n = batches_per_epoch and t(a, b) = clamp((k - a n) / ((b - a) n), 0, 1), or 1 where b <= a:
+ *   p      p_start (p_end / p_start)^t(p_begin, p_finish); infinity once t = 1, provided p_end >= 100
+ *   lambda lambda_start (lambda_end / lambda_start)^t(p_begin, p_finish); 0 where lambda_start is 0
+ *   eps    eps_train_normalized times t(eps_begin, eps_finish), linear, or with 0 < eps_smooth < 1 quartic up to
+ *          t = eps_smooth and then linear, joined smoothly
+ *   lr     half-cosine from its start to 0 over [0, epochs], or divided by 5 at each epoch in decay_epochs */
+typedef struct linfdist_schedule {
+    size_t struct_size;
+    int64_t batches_per_epoch;
+    int64_t eps_begin, eps_finish, p_begin, p_finish, epochs; /* epochs: "a,b,c,d,T" */
+    double p_start, p_end;
+    double eps_train_normalized;
+    double eps_smooth; /* 0: linear */
+    double lambda_start, lambda_end;
+    double lr, scalar_lr;
+    int64_t decay_count;         /* 0: half-cosine */
+    const int64_t *decay_epochs; /* decay_count values, read during the call only */
+} linfdist_schedule;
+
+typedef struct linfdist_schedule_point {
+    size_t struct_size;
+    double p; /* may be infinity */
+    double eps_normalized;
+    double lambda;
+    double lr, scalar_lr;
+} linfdist_schedule_point;
+
+/* The MNIST 0.3 recipe: epochs 0,0,25,400,450, p 8 to 1000, eps 0.45 / 0.3081, lambda .05 to .0002, lr .03, scalar_lr
+ * .006, 118 batches an epoch. */
+LINFDIST_API linfdist_status linfdist_schedule_init(linfdist_schedule *schedule, size_t struct_size);
+/* A pure function. step in [0, batches_per_epoch epochs]. Set point->struct_size first. Errors: INVALID_ARGUMENT for
+ * any field that makes no schedule, RANGE for the step. */
+LINFDIST_API linfdist_status linfdist_schedule_at(const linfdist_schedule *schedule, int64_t step,
+                                                  linfdist_schedule_point *point);
+
+/* ---- optimizer --------------------------------------------------------------------------------------------------- */
+
+/* Adam on a model's parameters, in two groups: the scalar, and all others. */
+typedef struct linfdist_optimizer linfdist_optimizer;
+
+typedef struct linfdist_adam_options {
+    size_t struct_size;
+    double beta1, beta2;
+    double epsilon; /* added after the square root */
+} linfdist_adam_options;
+
+/* Defaults: 0.9, 0.99, 1e-10. */
+LINFDIST_API linfdist_status linfdist_adam_options_init(linfdist_adam_options *options, size_t struct_size);
+/* One Adam update of n plain numbers, step >= 1 (the first is 1): m = b1 m + (1 - b1) g, v = b2 v + (1 - b2) g^2,
+ * w -= lr (m / (1 - b1^step)) / (sqrt(v / (1 - b2^step)) + epsilon). options or NULL. */
+LINFDIST_API linfdist_status linfdist_adam_update(linfdist_context *context, const linfdist_adam_options *options,
+                                                  int64_t n, int64_t step, double lr, const float *gradient, float *w,
+                                                  float *m, float *v);
+/* options or NULL. Keeps the model alive. */
+LINFDIST_API linfdist_status linfdist_optimizer_create_adam(linfdist_model *model,
+                                                            const linfdist_adam_options *options,
+                                                            linfdist_optimizer **optimizer);
+LINFDIST_API void linfdist_optimizer_destroy(linfdist_optimizer *optimizer);
+/* Updates the model from the run's gradients, which must belong to the same model (SHAPE otherwise) and be finite
+ * (NOT_FINITE otherwise, nothing changed). lr for weights and biases, scalar_lr for the scalar; finite, >= 0. */
+LINFDIST_API linfdist_status linfdist_optimizer_step(linfdist_optimizer *optimizer, const linfdist_run *run, double lr,
+                                                     double scalar_lr);
+/* First and second moments of the model's tensor index, as views; data is NULL for running means. */
+LINFDIST_API linfdist_status linfdist_optimizer_get_moments(linfdist_optimizer *optimizer, int64_t index,
+                                                            linfdist_tensor *first, linfdist_tensor *second);
+/* Steps taken so far. */
+LINFDIST_API linfdist_status linfdist_optimizer_get_step(const linfdist_optimizer *optimizer, int64_t *step);
+LINFDIST_API linfdist_status linfdist_optimizer_set_step(linfdist_optimizer *optimizer, int64_t step);
+
+/* ---- certifier --------------------------------------------------------------------------------------------------- */
+
+/* An immutable snapshot of a model, taken when it is made: later changes of the model are not seen. Any number of
+ * threads may use one certifier at once. */
+typedef struct linfdist_certifier linfdist_certifier;
+
+enum {
+    LINFDIST_METHOD_MARGIN = 1,  /* half the margin: the 1-Lipschitz bound, no pixel clamp. A bound of exact arithmetic:
+                                    a few roundings from the decision, the floating-point net may decide otherwise */
+    LINFDIST_METHOD_INTERVAL = 2 /* interval bounds of the clamped ball, exact for the floating-point net */
+};
+
+/* Errors: NOT_FINITE for weights, RANGE for a scalar that is not positive. */
+LINFDIST_API linfdist_status linfdist_certifier_create(const linfdist_model *model, linfdist_certifier **certifier);
+LINFDIST_API void linfdist_certifier_destroy(linfdist_certifier *certifier);
+
+/* Raw pixels x (n x n_in) at p = infinity. Each output has n entries or is NULL:
+ *   predicted  lowest index of the smallest distance (from d, not from rounded logits)
+ *   margin     min_{j != predicted} d_j - d_predicted, normalized units; 0 on a tie
+ *   radius     certified radius in raw units: no perturbation of l_inf norm < radius changes the prediction. MARGIN:
+ *              half the margin times std, rounded down. INTERVAL: the largest float whose certificate holds, found by
+ *              bisection; 0 on a tie. A radius that covers the whole valid range is reported as high - low.
+ * Without statistics raw equals normalized and nothing is clamped. Errors: RANGE for a pixel outside the valid range,
+ * NOT_FINITE. (paper, section 3; spec of interval bounds: linfdist_bounds_forward) */
+LINFDIST_API linfdist_status linfdist_certify(const linfdist_certifier *certifier, int32_t method, const float *x,
+                                              int64_t x_stride, int64_t n, int32_t *predicted, float *margin,
+                                              float *radius);
+/* certified[i] = 1 when the prediction of sample i provably holds for every perturbation of raw l_inf norm <= eps_raw
+ * (finite, >= 0), else 0. MARGIN: margin > 2 eps. INTERVAL: upper_predicted < lower_j for all other j. A tie is not
+ * certified. predicted or NULL. */
+LINFDIST_API linfdist_status linfdist_certify_at(const linfdist_certifier *certifier, int32_t method, const float *x,
+                                                 int64_t x_stride, int64_t n, double eps_raw, int32_t *predicted,
+                                                 int32_t *certified);
+
+/* ---- files ------------------------------------------------------------------------------------------------------- */
+
+/* Models are safetensors files that any language can open. Equal models give equal bytes. Files are written beside
+ * their final name, synced and renamed, so that a kill at any moment leaves the previous one whole.
+ * write: 0 for success, anything else stops with LINFDIST_ERROR_IO. read: bytes put into buffer (0 at the end of the
+ * data, negative for failure). */
+typedef int32_t (*linfdist_write_fn)(void *user, const void *data, size_t size);
+typedef int64_t (*linfdist_read_fn)(void *user, void *buffer, size_t size);
+
+/* Errors: IO, NOT_FINITE (a model that could not be loaded again is not saved). */
+LINFDIST_API linfdist_status linfdist_model_save(const linfdist_model *model, const char *path);
+LINFDIST_API linfdist_status linfdist_model_save_to(const linfdist_model *model, linfdist_write_fn write, void *user);
+/* A checkpoint loads as its model. Errors: IO, FORMAT (with the offending field), UNSUPPORTED (a newer format version, an
+ * unknown kind of layer), SHAPE, NOT_FINITE. */
+LINFDIST_API linfdist_status linfdist_model_load(linfdist_context *context, const char *path, linfdist_model **model);
+LINFDIST_API linfdist_status linfdist_model_load_memory(linfdist_context *context, const void *data, size_t size,
+                                                        linfdist_model **model);
+LINFDIST_API linfdist_status linfdist_model_load_from(linfdist_context *context, linfdist_read_fn read, void *user,
+                                                      linfdist_model **model);
+
+/* A training checkpoint: model, optimizer with its step count, and state_size bytes of the caller's own (random state,
+ * settings; state may be NULL when state_size is 0). A training that goes on from it continues bit for bit. */
+LINFDIST_API linfdist_status linfdist_checkpoint_save(const linfdist_model *model, const linfdist_optimizer *optimizer,
+                                                      const void *state, size_t state_size, const char *path);
+/* Makes a new model and optimizer. state (or NULL) receives at most state_capacity bytes; state_size (or NULL) the
+ * size that was saved. Errors: as linfdist_model_load; RANGE when state is given and state_capacity is too small. */
+LINFDIST_API linfdist_status linfdist_checkpoint_load(linfdist_context *context, const char *path,
+                                                      linfdist_model **model, linfdist_optimizer **optimizer,
+                                                      void *state, size_t state_capacity, size_t *state_size);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

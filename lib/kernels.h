@@ -1,0 +1,63 @@
+/* The kernel floor's contract: one table of functions per instruction set.
+ *
+ * Every function is pure: no allocation, no threads, no errors. Preconditions (checked by the object floor): pointers
+ * valid, magnitudes at most LFD_LIMIT, p in [1, 1000] or infinity. Sizes may be 0. Every instruction set gives the same
+ * bits: lanes run over independent results (or over terms of an exact maximum), every sum runs over its index in
+ * ascending order, and products are never fused with sums. docs/numerics.md has the rules.
+ *
+ * Callers tile: forward kernels over blocks of rows of x and w, lp_backward over column ranges, the scatter kernels over
+ * rows of x or rows of w. Tiling never changes a bit. */
+#ifndef LFD_KERNELS_H
+#define LFD_KERNELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Largest magnitude accepted in inputs: 2^100 leaves room for sums over 2^20 terms at p = 1. */
+#define LFD_LIMIT 0x1p100f
+
+/* x: batch x n_in, w: n_out x n_in, y: batch x n_out, row-major. Gradients and argmaxes have the strides of what they
+ * belong to. */
+typedef struct lfd_shape {
+    size_t batch, n_in, n_out;
+    size_t x_stride, w_stride, y_stride;
+} lfd_shape;
+
+/* Everything about a finite p that does not depend on the data. */
+typedef struct lfd_power {
+    float p;
+    int integer;       /* p itself when it is a small integer with its own kernel, else 0 */
+    float inv_p;       /* 1 / p */
+    float exponent;    /* p - 1, of the gradient */
+    float forward_cut; /* terms below forward_cut * maximum are dropped: n_in of them stay below p 2^-24 of the sum */
+    float backward_cut; /* gradient factors below 2^-40 are dropped: |x - w| < backward_cut * distance */
+} lfd_power;
+
+void lfd_power_init(lfd_power *power, float p, size_t n_in);
+
+/* Constants of one Adam step, all prepared in double and rounded once. */
+typedef struct lfd_adam {
+    float beta1, one_minus_beta1, beta2, one_minus_beta2;
+    float step_size;           /* lr / (1 - beta1^t) */
+    float sqrt_correction;     /* sqrt(1 - beta2^t) */
+    float epsilon;
+} lfd_adam;
+
+/* kernels.def lists the kernels, one line each; here it becomes the table. */
+typedef struct lfd_kernels {
+    const char *name; /* "ref", "avx2", "avx512" */
+#define LFD_KERNEL(result, kernel, parameters) result(*kernel) parameters;
+#include "kernels.def"
+#undef LFD_KERNEL
+} lfd_kernels;
+
+/* Instruction sets, worst to best. */
+enum { LFD_ISA_REF, LFD_ISA_AVX2, LFD_ISA_AVX512, LFD_ISA_COUNT };
+
+/* Table of an instruction set, or NULL where this build or this machine lacks it. Entries an instruction set does not
+ * override are the reference's. Safe to call from any thread; the result never changes. */
+const lfd_kernels *lfd_kernels_for(int isa);
+/* Best instruction set this machine and build have. */
+int lfd_isa_best(void);
+
+#endif

@@ -1,0 +1,15 @@
+/* Constants every implementation of the l_p kernels shares; they decide bits. */
+#ifndef LFD_NUMERICS_H
+#define LFD_NUMERICS_H
+
+/* Distances below this are scaled by 2^100 before their reciprocal and their cut are formed. */
+#define LFD_TINY 0x1p-40f
+#define LFD_TINY_SCALE 0x1p100f
+#define LFD_TINY_UNSCALE 0x1p-100f
+
+/* A plain (not normalised) sum of integer powers counts when it lies in this range: nothing overflowed, and what
+ * underflowed is below 2^-66 n of it. */
+#define LFD_SUM_LOW 0x1p-60f
+#define LFD_SUM_HIGH 0x1p100f
+
+#endif

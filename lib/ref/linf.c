@@ -1,0 +1,57 @@
+#include "ref.h"
+
+#include <math.h>
+
+void lfd_ref_linf_forward(const lfd_shape *s, const float *x, const float *w, float *y) {
+    for (size_t b = 0; b < s->batch; ++b)
+        for (size_t o = 0; o < s->n_out; ++o) {
+            float maximum = 0.0f;
+            for (size_t i = 0; i < s->n_in; ++i) {
+                float distance = fabsf(x[b * s->x_stride + i] - w[o * s->w_stride + i]);
+                if (distance > maximum) maximum = distance;
+            }
+            y[b * s->y_stride + o] = maximum;
+        }
+}
+
+void lfd_ref_linf_argmax(const lfd_shape *s, const float *x, const float *w, float *y, int32_t *argmax) {
+    for (size_t b = 0; b < s->batch; ++b)
+        for (size_t o = 0; o < s->n_out; ++o) {
+            float maximum = 0.0f;
+            size_t index = 0;
+            for (size_t i = 0; i < s->n_in; ++i) {
+                float distance = fabsf(x[b * s->x_stride + i] - w[o * s->w_stride + i]);
+                if (distance > maximum) {
+                    maximum = distance;
+                    index = i;
+                }
+            }
+            y[b * s->y_stride + o] = maximum;
+            argmax[b * s->y_stride + o] = (int32_t)index;
+        }
+}
+
+/* sign(difference) * gradient, 0 where they are equal. */
+static float signed_gradient(float difference, float gradient) {
+    return difference > 0.0f ? gradient : difference < 0.0f ? -gradient : 0.0f;
+}
+
+void lfd_ref_linf_backward_x(const lfd_shape *s, const float *x, const float *w, const int32_t *argmax,
+                             const float *grad_y, float *grad_x) {
+    for (size_t b = 0; b < s->batch; ++b)
+        for (size_t o = 0; o < s->n_out; ++o) {
+            size_t i = (size_t)argmax[b * s->y_stride + o];
+            float difference = x[b * s->x_stride + i] - w[o * s->w_stride + i];
+            grad_x[b * s->x_stride + i] += signed_gradient(difference, grad_y[b * s->y_stride + o]);
+        }
+}
+
+void lfd_ref_linf_backward_w(const lfd_shape *s, const float *x, const float *w, const int32_t *argmax,
+                             const float *grad_y, float *grad_w) {
+    for (size_t b = 0; b < s->batch; ++b)
+        for (size_t o = 0; o < s->n_out; ++o) {
+            size_t i = (size_t)argmax[b * s->y_stride + o];
+            float difference = x[b * s->x_stride + i] - w[o * s->w_stride + i];
+            grad_w[o * s->w_stride + i] -= signed_gradient(difference, grad_y[b * s->y_stride + o]);
+        }
+}

@@ -1,0 +1,98 @@
+/* The vector vocabulary on AVX2 and FMA: 8 floats. */
+#ifndef LFD_VEC_AVX2_H
+#define LFD_VEC_AVX2_H
+
+#include "compress_table.h"
+
+#include <immintrin.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    LANES = 8,
+    LINF_ROWS_X = 2, /* register tiles of 16 registers in all */
+    LINF_ROWS_W = 4,
+    BOUNDS_ROWS_X = 1,
+    BOUNDS_ROWS_W = 4,
+    PANEL_ROWS_X = 4,
+    GRADIENT_ROWS_X = 2,
+    GRADIENT_ROWS_W = 2
+};
+
+typedef __m256 vf;
+typedef __m256i vi;
+typedef __m256 vm; /* all ones or all zeros per lane */
+
+static inline __m256i lane_mask(size_t count) {
+    static const int32_t ones[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
+    return _mm256_loadu_si256((const __m256i *)(const void *)(ones + 8 - count));
+}
+
+static inline vf vf_set(float a) { return _mm256_set1_ps(a); }
+static inline vi vi_set(int32_t a) { return _mm256_set1_epi32(a); }
+static inline vf vf_load(const float *p) { return _mm256_loadu_ps(p); }
+static inline void vf_store(float *p, vf a) { _mm256_storeu_ps(p, a); }
+/* The first count < LANES lanes; the others are 0 and their memory is not touched. */
+static inline vf vf_load_part(const float *p, size_t count) { return _mm256_maskload_ps(p, lane_mask(count)); }
+static inline void vf_store_part(float *p, vf a, size_t count) { _mm256_maskstore_ps(p, lane_mask(count), a); }
+
+static inline vf vf_add(vf a, vf b) { return _mm256_add_ps(a, b); }
+static inline vf vf_sub(vf a, vf b) { return _mm256_sub_ps(a, b); }
+static inline vf vf_mul(vf a, vf b) { return _mm256_mul_ps(a, b); }
+static inline vf vf_div(vf a, vf b) { return _mm256_div_ps(a, b); }
+static inline vf vf_sqrt(vf a) { return _mm256_sqrt_ps(a); }
+static inline vf vf_max(vf a, vf b) { return _mm256_max_ps(a, b); }
+static inline vf vf_min(vf a, vf b) { return _mm256_min_ps(a, b); }
+static inline vf vf_abs(vf a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
+/* a - b as the fused a * 1 - b: the same rounding, on the multipliers' ports. */
+static inline vf vf_difference(vf a, vf b) { return _mm256_fmsub_ps(a, _mm256_set1_ps(1.0f), b); }
+static inline vf vf_max_magnitude(vf a, vf b) { return _mm256_max_ps(a, vf_abs(b)); }
+static inline vf vf_copysign(vf magnitude, vf sign) {
+    return _mm256_or_ps(magnitude, _mm256_and_ps(sign, _mm256_set1_ps(-0.0f)));
+}
+
+static inline vm vf_at_least(vf a, vf b) { return _mm256_cmp_ps(a, b, _CMP_GE_OQ); }
+static inline vm vf_less(vf a, vf b) { return _mm256_cmp_ps(a, b, _CMP_LT_OQ); }
+static inline vm vf_equal(vf a, vf b) { return _mm256_cmp_ps(a, b, _CMP_EQ_OQ); }
+static inline uint32_t vm_bits(vm m) { return (uint32_t)_mm256_movemask_ps(m); }
+/* a where the mask is set, b elsewhere. */
+static inline vf vf_select(vm m, vf a, vf b) { return _mm256_blendv_ps(b, a, m); }
+/* a where the mask is set, 0 elsewhere. */
+static inline vf vf_keep(vm m, vf a) { return _mm256_and_ps(m, a); }
+static inline vf vf_sign(vf a) {
+    vf one = vf_copysign(_mm256_set1_ps(1.0f), a);
+    return _mm256_and_ps(_mm256_cmp_ps(a, _mm256_setzero_ps(), _CMP_NEQ_OQ), one);
+}
+
+static inline vi vi_from_bits(vf a) { return _mm256_castps_si256(a); }
+static inline vf vf_from_bits(vi a) { return _mm256_castsi256_ps(a); }
+static inline vi vi_add(vi a, vi b) { return _mm256_add_epi32(a, b); }
+static inline vi vi_sub(vi a, vi b) { return _mm256_sub_epi32(a, b); }
+static inline vi vi_shift_left_23(vi a) { return _mm256_slli_epi32(a, 23); }
+static inline vi vi_shift_right_23(vi a) { return _mm256_srai_epi32(a, 23); }
+static inline vf vf_from_int(vi a) { return _mm256_cvtepi32_ps(a); }
+
+static inline __m256i compress_lanes(vm m) {
+    return _mm256_cvtepu8_epi32(_mm_cvtsi64_si128((long long)compress_table[vm_bits(m)]));
+}
+/* Writes the lanes of a that the mask chooses, in order; what follows them up to LANES is overwritten too. */
+static inline void vf_compress_store(float *p, vf a, vm m) {
+    _mm256_storeu_ps(p, _mm256_permutevar8x32_ps(a, compress_lanes(m)));
+}
+static inline void vi_compress_store(int32_t *p, vi a, vm m) {
+    _mm256_storeu_si256((__m256i *)(void *)p, _mm256_permutevar8x32_epi32(a, compress_lanes(m)));
+}
+static inline vi vi_lane_numbers(void) { return _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7); }
+
+static inline __m128 half_max(vf a) {
+    return _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+}
+
+/* out[i] = the largest lane of the i-th vector. */
+static inline void vf_max_lanes_4(float out[4], vf a, vf b, vf c, vf d) {
+    __m128 r0 = half_max(a), r1 = half_max(b), r2 = half_max(c), r3 = half_max(d);
+    _MM_TRANSPOSE4_PS(r0, r1, r2, r3);
+    _mm_storeu_ps(out, _mm_max_ps(_mm_max_ps(r0, r1), _mm_max_ps(r2, r3)));
+}
+
+#endif

@@ -1,0 +1,92 @@
+/* The vector vocabulary on AVX-512 (F, DQ, BW, VL): 16 floats. */
+#ifndef LFD_VEC_AVX512_H
+#define LFD_VEC_AVX512_H
+
+#include <immintrin.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    LANES = 16,
+    LINF_ROWS_X = 6, /* register tile of the l_inf kernels: 24 accumulators of 32 registers */
+    LINF_ROWS_W = 4,
+    BOUNDS_ROWS_X = 3, /* two accumulators each */
+    BOUNDS_ROWS_W = 4,
+    PANEL_ROWS_X = 6, /* register tile of the l_p forward: rows of x by two vectors of outputs */
+    GRADIENT_ROWS_X = 4,
+    GRADIENT_ROWS_W = 4
+};
+
+typedef __m512 vf;
+typedef __m512i vi;
+typedef __mmask16 vm;
+
+static inline __mmask16 lane_mask(size_t count) { return (__mmask16)((1u << count) - 1u); }
+
+static inline vf vf_set(float a) { return _mm512_set1_ps(a); }
+static inline vi vi_set(int32_t a) { return _mm512_set1_epi32(a); }
+static inline vf vf_load(const float *p) { return _mm512_loadu_ps(p); }
+static inline void vf_store(float *p, vf a) { _mm512_storeu_ps(p, a); }
+/* The first count < LANES lanes; the others are 0 and their memory is not touched. */
+static inline vf vf_load_part(const float *p, size_t count) { return _mm512_maskz_loadu_ps(lane_mask(count), p); }
+static inline void vf_store_part(float *p, vf a, size_t count) { _mm512_mask_storeu_ps(p, lane_mask(count), a); }
+
+static inline vf vf_add(vf a, vf b) { return _mm512_add_ps(a, b); }
+static inline vf vf_sub(vf a, vf b) { return _mm512_sub_ps(a, b); }
+static inline vf vf_mul(vf a, vf b) { return _mm512_mul_ps(a, b); }
+static inline vf vf_div(vf a, vf b) { return _mm512_div_ps(a, b); }
+static inline vf vf_sqrt(vf a) { return _mm512_sqrt_ps(a); }
+static inline vf vf_max(vf a, vf b) { return _mm512_max_ps(a, b); }
+static inline vf vf_min(vf a, vf b) { return _mm512_min_ps(a, b); }
+static inline vf vf_abs(vf a) { return _mm512_abs_ps(a); }
+/* a - b as the fused a * 1 - b: the same rounding, on the multipliers' ports. */
+static inline vf vf_difference(vf a, vf b) { return _mm512_fmsub_ps(a, _mm512_set1_ps(1.0f), b); }
+/* max(|a|, |b|) in one instruction. */
+static inline vf vf_max_magnitude(vf a, vf b) { return _mm512_range_ps(a, b, 0x0b); }
+static inline vf vf_copysign(vf magnitude, vf sign) {
+    return _mm512_or_ps(magnitude, _mm512_and_ps(sign, _mm512_set1_ps(-0.0f)));
+}
+
+static inline vm vf_at_least(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_GE_OQ); }
+static inline vm vf_less(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }
+static inline vm vf_equal(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ); }
+static inline uint32_t vm_bits(vm m) { return (uint32_t)m; }
+/* a where the mask is set, b elsewhere. */
+static inline vf vf_select(vm m, vf a, vf b) { return _mm512_mask_blend_ps(m, b, a); }
+/* a where the mask is set, 0 elsewhere. */
+static inline vf vf_keep(vm m, vf a) { return _mm512_maskz_mov_ps(m, a); }
+static inline vf vf_sign(vf a) {
+    vf one = vf_copysign(_mm512_set1_ps(1.0f), a);
+    return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(a, _mm512_setzero_ps(), _CMP_NEQ_OQ), one);
+}
+
+static inline vi vi_from_bits(vf a) { return _mm512_castps_si512(a); }
+static inline vf vf_from_bits(vi a) { return _mm512_castsi512_ps(a); }
+static inline vi vi_add(vi a, vi b) { return _mm512_add_epi32(a, b); }
+static inline vi vi_sub(vi a, vi b) { return _mm512_sub_epi32(a, b); }
+static inline vi vi_shift_left_23(vi a) { return _mm512_slli_epi32(a, 23); }
+static inline vi vi_shift_right_23(vi a) { return _mm512_srai_epi32(a, 23); }
+static inline vf vf_from_int(vi a) { return _mm512_cvtepi32_ps(a); }
+
+/* Writes the lanes of a that the mask chooses, in order; what follows them up to LANES is overwritten too (faster than
+ * a compressing store). */
+static inline void vf_compress_store(float *p, vf a, vm m) { _mm512_storeu_ps(p, _mm512_maskz_compress_ps(m, a)); }
+static inline void vi_compress_store(int32_t *p, vi a, vm m) {
+    _mm512_storeu_si512(p, _mm512_maskz_compress_epi32(m, a));
+}
+static inline vi vi_lane_numbers(void) {
+    return _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+}
+
+/* out[i] = the largest lane of the i-th vector. */
+static inline void vf_max_lanes_4(float out[4], vf a, vf b, vf c, vf d) {
+    vf ab = vf_max(_mm512_shuffle_f32x4(a, b, 0x88), _mm512_shuffle_f32x4(a, b, 0xdd));
+    vf cd = vf_max(_mm512_shuffle_f32x4(c, d, 0x88), _mm512_shuffle_f32x4(c, d, 0xdd));
+    vf all = vf_max(_mm512_shuffle_f32x4(ab, cd, 0x88), _mm512_shuffle_f32x4(ab, cd, 0xdd));
+    all = vf_max(all, _mm512_permute_ps(all, 0x4e));
+    all = vf_max(all, _mm512_permute_ps(all, 0xb1));
+    __m512i firsts = _mm512_castsi128_si512(_mm_setr_epi32(0, 4, 8, 12));
+    _mm_storeu_ps(out, _mm512_castps512_ps128(_mm512_permutexvar_ps(firsts, all)));
+}
+
+#endif

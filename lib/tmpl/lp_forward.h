@@ -1,0 +1,227 @@
+/* l_p forward: lanes over outputs, so that every sum runs over its columns in ascending order. The rows of w are
+ * transposed panel by panel; where few terms matter they are collected instead (live.h). */
+
+enum {
+    PANEL = 2 * LANES,     /* outputs of a panel */
+    PANEL_COLUMNS = 128,   /* columns transposed at a time */
+    PANEL_ROWS = 48,       /* rows of x per block */
+};
+/* From here on collecting the terms that matter beats computing all: measured, decides no bit. */
+static const float SPARSE_FROM = 16.0f;
+
+/* What one block of PANEL_ROWS x PANEL outputs needs; about 40 KiB, on the stack. */
+typedef struct panel_block {
+    size_t rows, outputs; /* valid ones */
+    float sum[PANEL_ROWS][PANEL];
+    float maximum[PANEL_ROWS][PANEL];
+    float inverse[PANEL_ROWS][PANEL]; /* of the maximum; 0 where the reference takes over */
+    float cut[PANEL_ROWS][PANEL];     /* infinity there */
+    float columns[PANEL_COLUMNS][PANEL];
+} panel_block;
+
+/* columns[i][o] = w[o][i] for the valid outputs, 0 for the others. */
+static void panel_transpose(panel_block *block, const float *w, size_t w_stride, size_t n) {
+    for (size_t o = 0; o < PANEL; ++o)
+        for (size_t i = 0; i < n; ++i) block->columns[i][o] = o < block->outputs ? w[o * w_stride + i] : 0.0f;
+}
+
+/* sum[b .. b + rows) += |x - w|^n over count columns. */
+LFD_INLINE void panel_integer(panel_block *block, size_t b, size_t rows, int n, const float *const *x, size_t count) {
+    vf sums[PANEL_ROWS_X][2];
+    LFD_UNROLL
+    for (size_t r = 0; r < rows; ++r) {
+        sums[r][0] = vf_load(block->sum[b + r]);
+        sums[r][1] = vf_load(block->sum[b + r] + LANES);
+    }
+    for (size_t i = 0; i < count; ++i) {
+        vf w0 = vf_load(block->columns[i]), w1 = vf_load(block->columns[i] + LANES);
+        LFD_UNROLL
+        for (size_t r = 0; r < rows; ++r) {
+            vf xs = vf_set(x[r][i]);
+            sums[r][0] = vf_add(sums[r][0], integer_power(vf_difference(xs, w0), n));
+            sums[r][1] = vf_add(sums[r][1], integer_power(vf_difference(xs, w1), n));
+        }
+    }
+    LFD_UNROLL
+    for (size_t r = 0; r < rows; ++r) {
+        vf_store(block->sum[b + r], sums[r][0]);
+        vf_store(block->sum[b + r] + LANES, sums[r][1]);
+    }
+}
+
+/* The same for any p: terms normalised by the maximum, those below the cut left out. */
+LFD_INLINE void panel_general(panel_block *block, size_t b, float p, const float *x, size_t count) {
+    vf ps = vf_set(p);
+    LFD_UNROLL
+    for (size_t half = 0; half < PANEL; half += LANES) {
+        vf sum = vf_load(block->sum[b] + half), inverse = vf_load(block->inverse[b] + half),
+           cut = vf_load(block->cut[b] + half);
+        for (size_t i = 0; i < count; ++i) {
+            vf distance = vf_abs(vf_difference(vf_set(x[i]), vf_load(block->columns[i] + half)));
+            vf term = power_float(vf_mul(distance, inverse), ps);
+            sum = vf_add(sum, vf_keep(vf_at_least(distance, cut), term));
+        }
+        vf_store(block->sum[b] + half, sum);
+    }
+}
+
+/* The sums of all rows of the block over one transposed range of columns. n = 0: any p. */
+LFD_INLINE void panel_rows(panel_block *block, int n, float p, const float *x, size_t x_stride, size_t count) {
+    const float *rows[PANEL_ROWS_X];
+    size_t b = 0;
+    for (; n > 0 && b + PANEL_ROWS_X <= block->rows; b += PANEL_ROWS_X) {
+        row_pointers(rows, PANEL_ROWS_X, PANEL_ROWS_X, x + b * x_stride, x_stride);
+        panel_integer(block, b, PANEL_ROWS_X, n, rows, count);
+    }
+    for (; b < block->rows; ++b) {
+        const float *row = x + b * x_stride;
+        if (n > 0)
+            panel_integer(block, b, 1, n, &row, count);
+        else
+            panel_general(block, b, p, row, count);
+    }
+}
+
+typedef void panel_rows_fn(panel_block *block, float p, const float *x, size_t x_stride, size_t count);
+#define PANEL_ROWS_OF(n)                                                                                               \
+    static void panel_rows_##n(panel_block *block, float p, const float *x, size_t x_stride, size_t count) {           \
+        panel_rows(block, n, p, x, x_stride, count);                                                                   \
+    }
+PANEL_ROWS_OF(0)
+PANEL_ROWS_OF(1)
+PANEL_ROWS_OF(2)
+PANEL_ROWS_OF(3)
+PANEL_ROWS_OF(4)
+PANEL_ROWS_OF(5)
+PANEL_ROWS_OF(6)
+PANEL_ROWS_OF(7)
+PANEL_ROWS_OF(8)
+static panel_rows_fn *const panel_rows_by_power[] = {panel_rows_0, panel_rows_1, panel_rows_2,
+                                                     panel_rows_3, panel_rows_4, panel_rows_5,
+                                                     panel_rows_6, panel_rows_7, panel_rows_8};
+
+static void panel_dense(panel_block *block, const lfd_shape *s, int n, float p, const float *x, const float *w) {
+    for (size_t i = 0; i < s->n_in; i += PANEL_COLUMNS) {
+        size_t count = smaller(PANEL_COLUMNS, s->n_in - i);
+        panel_transpose(block, w + i, s->w_stride, count);
+        panel_rows_by_power[n](block, p, x + i, s->x_stride, count);
+    }
+}
+
+/* Adds the collected terms to the sums of outputs [first, last]. */
+static void panel_flush(live_terms *terms, size_t last, float p, float *sum) {
+    size_t i = 0;
+    terms->ends[last] = terms->count;
+    live_powers(terms, p);
+    for (size_t o = terms->first; o <= last; ++o) {
+        float total = sum[o];
+        for (; i < terms->ends[o]; ++i) total += fabsf(terms->ratios[i]);
+        sum[o] = total;
+    }
+    terms->first = last;
+    terms->count = 0;
+}
+
+static void panel_sparse(panel_block *block, const lfd_shape *s, float p, const float *x, const float *w) {
+    live_terms terms;
+    for (size_t b = 0; b < block->rows; ++b) {
+        terms.count = terms.first = 0;
+        for (size_t o = 0; o < block->outputs; ++o) {
+            for (size_t i = 0; i < s->n_in; i += LIVE_COLUMNS) {
+                if (terms.count + LIVE_COLUMNS > LIVE_CAPACITY) panel_flush(&terms, o, p, block->sum[b]);
+                live_collect(&terms, x + b * s->x_stride, w + o * s->w_stride, i, smaller(i + LIVE_COLUMNS, s->n_in),
+                             block->cut[b][o], block->inverse[b][o], p, 0);
+            }
+            terms.ends[o] = terms.count;
+        }
+        panel_flush(&terms, block->outputs - 1, p, block->sum[b]);
+    }
+}
+
+/* Reciprocals and cuts of the maxima; maxima too small for them (or 0) are left to the reference. */
+static void panel_prepare(panel_block *block, float forward_cut) {
+    vf tiny = vf_set(LFD_TINY), one = vf_set(1.0f), infinite = vf_set(INFINITY), cuts = vf_set(forward_cut);
+    for (size_t b = 0; b < block->rows; ++b)
+        for (size_t o = 0; o < PANEL; o += LANES) {
+            vf maximum = vf_load(block->maximum[b] + o);
+            vm left_out = vf_less(maximum, tiny);
+            vf_store(block->inverse[b] + o, vf_select(left_out, vf_set(0.0f), vf_div(one, maximum)));
+            vf_store(block->cut[b] + o, vf_select(left_out, infinite, vf_mul(maximum, cuts)));
+            vf_store(block->sum[b] + o, vf_set(0.0f));
+        }
+}
+
+/* maximum <- maximum * sum^(1/p), the distances. */
+static void panel_roots(panel_block *block, const lfd_power *power) {
+    vf p = vf_set(power->p), inv_p = vf_set(power->inv_p);
+    for (size_t b = 0; b < block->rows; ++b)
+        for (size_t o = 0; o < PANEL; o += LANES) {
+            vf root = root_float(vf_load(block->sum[b] + o), p, inv_p);
+            vf maximum = vf_load(block->maximum[b] + o);
+            vf_store(block->maximum[b] + o, vf_select(vf_less(maximum, vf_set(LFD_TINY)), maximum, vf_mul(maximum, root)));
+        }
+}
+
+/* Distances of the block into block->maximum by the normalised formula. */
+static void panel_normalised(panel_block *block, const lfd_shape *s, const lfd_power *power, const float *x,
+                             const float *w) {
+    lfd_shape part = *s;
+    part.batch = block->rows;
+    part.n_out = block->outputs;
+    part.y_stride = PANEL;
+    memset(block->maximum, 0, sizeof block->maximum);
+    ISA(linf_forward)(&part, x, w, block->maximum[0]);
+    panel_prepare(block, power->forward_cut);
+    if (power->p >= SPARSE_FROM)
+        panel_sparse(block, s, power->p, x, w);
+    else
+        panel_dense(block, s, 0, power->p, x, w);
+    panel_roots(block, power);
+    for (size_t b = 0; b < block->rows; ++b)
+        for (size_t o = 0; o < block->outputs; ++o)
+            if (block->maximum[b][o] < LFD_TINY)
+                block->maximum[b][o] = lfd_ref_lp_output(power, s->n_in, x + b * s->x_stride, w + o * s->w_stride);
+}
+
+/* y <- the roots of the plain sums; returns how many sums were out of their safe range, and leaves those at -1. */
+static size_t panel_integer_roots(const panel_block *block, int n, float *y, size_t y_stride) {
+    size_t unsafe = 0;
+    float roots[PANEL];
+    for (size_t b = 0; b < block->rows; ++b) {
+        for (size_t o = 0; o < PANEL; o += LANES) vf_store(roots + o, integer_root(vf_load(block->sum[b] + o), n));
+        for (size_t o = 0; o < block->outputs; ++o) {
+            int safe = block->sum[b][o] >= LFD_SUM_LOW && block->sum[b][o] <= LFD_SUM_HIGH;
+            y[b * y_stride + o] = safe ? roots[o] : -1.0f;
+            unsafe += !safe;
+        }
+    }
+    return unsafe;
+}
+
+/* Writes the block's distances to y; after a plain pass (only_unsafe) just those that it left at -1. */
+static void panel_store(const panel_block *block, int only_unsafe, float *y, size_t y_stride) {
+    for (size_t b = 0; b < block->rows; ++b)
+        for (size_t o = 0; o < block->outputs; ++o)
+            if (!only_unsafe || y[b * y_stride + o] < 0.0f) y[b * y_stride + o] = block->maximum[b][o];
+}
+
+static void panel_forward(panel_block *block, const lfd_shape *s, const lfd_power *power, const float *x,
+                          const float *w, float *y) {
+    if (power->integer) {
+        memset(block->sum, 0, sizeof block->sum);
+        panel_dense(block, s, power->integer, power->p, x, w);
+        if (panel_integer_roots(block, power->integer, y, s->y_stride) == 0) return;
+    }
+    panel_normalised(block, s, power, x, w);
+    panel_store(block, power->integer, y, s->y_stride);
+}
+
+void ISA(lp_forward)(const lfd_shape *s, const lfd_power *power, const float *x, const float *w, float *y) {
+    panel_block block;
+    for (size_t o = 0; o < s->n_out; o += PANEL)
+        for (size_t b = 0; b < s->batch; b += PANEL_ROWS) {
+            block.rows = smaller(PANEL_ROWS, s->batch - b);
+            block.outputs = smaller(PANEL, s->n_out - o);
+            panel_forward(&block, s, power, x + b * s->x_stride, w + o * s->w_stride, y + b * s->y_stride + o);
+        }
+}

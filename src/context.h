@@ -1,0 +1,48 @@
+/* Context internals: what the other objects need from it. */
+#ifndef LFD_CONTEXT_H
+#define LFD_CONTEXT_H
+
+#include "../lib/kernels.h"
+#include "linfdist/linfdist.h"
+#include "status.h"
+
+struct lfd_pool;
+
+struct linfdist_context {
+    int references; /* atomic, see lfd_context_retain */
+    int32_t threads;
+    const lfd_kernels *kernels;
+    int isa;
+    linfdist_alloc_fn alloc;
+    linfdist_free_fn free;
+    void *alloc_user;
+    linfdist_log_fn log;
+    void *log_user;
+    linfdist_parallel_for_fn parallel_for; /* host executor or NULL */
+    void *parallel_for_user;
+    struct lfd_pool *pool; /* own pool or NULL */
+};
+
+linfdist_context *lfd_context_retain(linfdist_context *context);
+void lfd_context_release(linfdist_context *context);
+
+/* alloc.c: the only file with malloc and free. Memory is 64-byte aligned. count * size is checked for overflow. */
+linfdist_status lfd_alloc(const linfdist_context *context, size_t count, size_t size, const char *what, void **memory);
+linfdist_status lfd_alloc_zero(const linfdist_context *context, size_t count, size_t size, const char *what,
+                               void **memory);
+void lfd_free(const linfdist_context *context, void *memory); /* NULL is fine */
+
+/* parallel.c: the only file with pthreadpool. Runs task(data, i) for i in [0, count), each in the default floating-point
+ * environment (round to nearest, no flush to zero), on the pool, the host's executor or the calling thread. */
+void lfd_parallel_for(linfdist_context *context, linfdist_task_fn task, void *data, size_t count);
+linfdist_status lfd_pool_create(linfdist_context *context);
+void lfd_pool_destroy(linfdist_context *context);
+
+/* options.c: copies an options struct of an older or equal size over the defaults: out holds the defaults and is
+ * full_size bytes; in begins with its own size_t struct_size. Sizes below min_size are refused, bytes of a newer, larger
+ * struct beyond full_size must be zero. */
+linfdist_status lfd_options_read(void *out, size_t full_size, size_t min_size, const void *in, const char *name);
+/* The other direction, for structs the library fills: writes at most the caller's struct_size bytes and keeps it. */
+linfdist_status lfd_options_write(void *out, const void *in, size_t full_size, size_t min_size, const char *name);
+
+#endif

@@ -1,0 +1,79 @@
+/* Model internals. The model is a sequence of layers; nothing outside src/layers/ knows a layer by name: the run, the
+ * optimizer, the certifier and the model files walk the layers through struct lfd_layer_ops and the tensors through
+ * the model's list. */
+#ifndef LFD_MODEL_H
+#define LFD_MODEL_H
+
+#include "context.h"
+
+struct lfd_layer_ops;
+
+/* A parameter or a buffer. Trainable tensors have gradients; running means do not. */
+typedef struct lfd_tensor {
+    char name[64];
+    int32_t role; /* LINFDIST_ROLE_* */
+    int32_t dims;
+    int64_t shape[LINFDIST_MAX_DIMS];
+    size_t count;
+    float *data;   /* owned by the model */
+} lfd_tensor;
+
+/* What makes a layer, and all that a model file stores of its architecture. */
+typedef struct lfd_layer_spec {
+    int32_t kind;            /* LINFDIST_LAYER_* */
+    int64_t n_in, n_out, groups;
+    char name[48];           /* "fc_dist.0": layers of one block share it, tensors are name + ".weight" and so on */
+} lfd_layer_spec;
+
+typedef struct lfd_layer {
+    lfd_layer_spec spec;
+    const struct lfd_layer_ops *ops;
+    int64_t first_tensor, tensor_count; /* into the model's list */
+} lfd_layer;
+
+typedef struct lfd_statistics {
+    int64_t channels; /* 0: none */
+    double *mean;
+    double std, low, high;
+} lfd_statistics;
+
+struct linfdist_model {
+    int references; /* atomic: runs, optimizers share the model */
+    linfdist_context *context;
+    int64_t channels, height, width_px, n_in, classes;
+    int32_t learned_scalar;
+    int64_t layer_count;
+    lfd_layer *layers;
+    int64_t tensor_count;
+    lfd_tensor *tensors; /* layers' tensors in layer order, then "scalar" if learned */
+    lfd_statistics statistics;
+};
+
+/* The shape of a model without its numbers: what create_mlp builds and a model file's header holds. */
+typedef struct lfd_architecture {
+    int64_t channels, height, width_px, classes;
+    int32_t learned_scalar;
+    int64_t layer_count;
+    lfd_layer_spec *layers; /* borrowed by lfd_model_create */
+} lfd_architecture;
+
+/* Checks that the layers fit together (SHAPE, INVALID_ARGUMENT otherwise, never a crash on hostile numbers) and makes a
+ * model whose tensors are all zero, the scalar 1. */
+linfdist_status lfd_model_create(linfdist_context *context, const lfd_architecture *architecture,
+                                 linfdist_model **model);
+linfdist_model *lfd_model_retain(linfdist_model *model);
+void lfd_model_release(linfdist_model *model);
+/* The scalar's value: 1 when it is not learned. */
+float lfd_model_scalar(const linfdist_model *model);
+/* Index of a tensor, -1 when there is none. */
+int64_t lfd_model_tensor_index(const linfdist_model *model, const char *name);
+
+struct linfdist_optimizer {
+    linfdist_context *context;
+    linfdist_model *model; /* retained */
+    double beta1, beta2, epsilon;
+    int64_t step;
+    float **m, **v; /* per tensor of the model; NULL for running means */
+};
+
+#endif

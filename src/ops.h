@@ -1,0 +1,43 @@
+/* The kernels of lib/ on whole arrays: tiled over the context's threads, arguments already checked. operators.c puts
+ * the public checks in front of these; the layers call them directly. groups as in linfdist_distance_shape. */
+#ifndef LFD_OPS_H
+#define LFD_OPS_H
+
+#include "context.h"
+
+/* Shape of a whole grouped operator; strides of rows in floats. */
+typedef struct lfd_dims {
+    size_t batch, n_in, n_out, groups;
+    size_t x_stride, w_stride, y_stride;
+} lfd_dims;
+
+/* p = infinity selects the l_inf kernels. argmax or NULL. */
+void lfd_distance_forward(linfdist_context *context, const lfd_dims *dims, float p, const float *x, const float *w,
+                          float *y, int32_t *argmax);
+/* grad_x or grad_w may be NULL; both are added to. */
+void lfd_distance_backward(linfdist_context *context, const lfd_dims *dims, float p, const float *x, const float *w,
+                           const float *y, const int32_t *argmax, const float *grad_y, float *grad_x, float *grad_w);
+void lfd_bounds_forward(linfdist_context *context, const lfd_dims *dims, const float *xl, const float *xu,
+                        const float *w, float *yl, float *yu, int32_t *arg_l, int32_t *arg_u);
+void lfd_bounds_backward(linfdist_context *context, const lfd_dims *dims, const float *xl, const float *xu,
+                         const float *w, const int32_t *arg_l, const int32_t *arg_u, const float *grad_yl,
+                         const float *grad_yu, float *grad_xl, float *grad_xu, float *grad_w);
+
+/* Arrays batch x channels x positions, contiguous. mean: channels floats, the batch mean (sums in double, ascending). */
+void lfd_channel_mean(linfdist_context *context, size_t batch, size_t channels, size_t positions, const float *x,
+                      float *mean);
+/* y = x - shift[channel]; y may be x. */
+void lfd_channel_shift(linfdist_context *context, size_t batch, size_t channels, size_t positions, const float *x,
+                       const float *shift, float *y);
+/* running = (1 - momentum) running + momentum mean. */
+void lfd_running_mean(size_t channels, float momentum, const float *mean, float *running);
+void lfd_adam_apply(linfdist_context *context, const lfd_adam *adam, size_t n, const float *grad, float *w, float *m,
+                    float *v);
+/* Constants of step t >= 1. */
+void lfd_adam_prepare(lfd_adam *adam, double beta1, double beta2, double epsilon, int64_t t, double lr);
+
+/* Every number finite and at most LFD_LIMIT in magnitude; the message names the array, row and column. */
+linfdist_status lfd_check_matrix(linfdist_context *context, const float *x, size_t rows, size_t columns, size_t stride,
+                                 const char *name);
+
+#endif

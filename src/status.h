@@ -1,0 +1,33 @@
+/* Status codes with a detail message per thread. */
+#ifndef LFD_STATUS_H
+#define LFD_STATUS_H
+
+#include "linfdist/linfdist.h"
+
+/* Records the message for linfdist_last_error() and returns status, so that errors read
+ *     return lfd_fail(LINFDIST_ERROR_INVALID_ARGUMENT, "depth is %lld, must be at least 1", (long long)depth);
+ * Only integers and strings are formatted with printf; use lfd_format_double for numbers, whose text must not
+ * depend on the locale. */
+linfdist_status lfd_fail(linfdist_status status, const char *format, ...)
+#if defined(__GNUC__)
+    __attribute__((format(printf, 2, 3)))
+#endif
+    ;
+
+/* "0.3", "inf", "nan": shortest of 9 significant digits, '.' in every locale. Returns buffer. */
+const char *lfd_format_double(char buffer[32], double value);
+
+/* Propagates a failure: LFD_TRY(f(...)); */
+#define LFD_TRY(call)                                                                                                  \
+    do {                                                                                                               \
+        linfdist_status lfd_try_status_ = (call);                                                                      \
+        if (lfd_try_status_ != LINFDIST_OK) return lfd_try_status_;                                                    \
+    } while (0)
+
+/* The argument must not be NULL. */
+#define LFD_REQUIRE(pointer)                                                                                           \
+    do {                                                                                                               \
+        if (!(pointer)) return lfd_fail(LINFDIST_ERROR_INVALID_ARGUMENT, "%s is NULL", #pointer);                      \
+    } while (0)
+
+#endif
