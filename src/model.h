@@ -8,6 +8,8 @@
 
 struct lfd_layer_ops;
 
+#define LFD_LAYERS_MAX 4096
+
 /* A parameter or a buffer. Trainable tensors have gradients; running means do not. */
 typedef struct lfd_tensor {
     char name[64];
@@ -15,14 +17,14 @@ typedef struct lfd_tensor {
     int32_t dims;
     int64_t shape[LINFDIST_MAX_DIMS];
     size_t count;
-    float *data;   /* owned by the model */
+    float *data; /* owned by the model */
 } lfd_tensor;
 
 /* What makes a layer, and all that a model file stores of its architecture. */
 typedef struct lfd_layer_spec {
-    int32_t kind;            /* LINFDIST_LAYER_* */
+    int32_t kind; /* LINFDIST_LAYER_* */
     int64_t n_in, n_out, groups;
-    char name[48];           /* "fc_dist.0": layers of one block share it, tensors are name + ".weight" and so on */
+    char name[48]; /* "fc_dist.0": layers of one block share it, tensors are name + ".weight" and so on */
 } lfd_layer_spec;
 
 typedef struct lfd_layer {
@@ -38,7 +40,7 @@ typedef struct lfd_statistics {
 } lfd_statistics;
 
 struct linfdist_model {
-    int references; /* atomic: runs, optimizers share the model */
+    atomic_int references; /* runs and optimizers share the model */
     linfdist_context *context;
     int64_t channels, height, width_px, n_in, classes;
     int32_t learned_scalar;
@@ -57,16 +59,36 @@ typedef struct lfd_architecture {
     lfd_layer_spec *layers; /* borrowed by lfd_model_create */
 } lfd_architecture;
 
+/* n_in = channels height width_px, at least 1 and below 2^31. */
+linfdist_status lfd_architecture_features(const lfd_architecture *architecture, int64_t *n_in);
 /* Checks that the layers fit together (SHAPE, INVALID_ARGUMENT otherwise, never a crash on hostile numbers) and makes a
  * model whose tensors are all zero, the scalar 1. */
 linfdist_status lfd_model_create(linfdist_context *context, const lfd_architecture *architecture,
                                  linfdist_model **model);
 linfdist_model *lfd_model_retain(linfdist_model *model);
 void lfd_model_release(linfdist_model *model);
+/* Fills view from a tensor of the model, its data replaced; writes what the caller's struct_size holds. */
+linfdist_status lfd_tensor_view(const lfd_tensor *tensor, float *data, linfdist_tensor *view, const char *name);
+/* 1 for parameters, 0 for buffers. */
+int lfd_tensor_trains(const lfd_tensor *tensor);
+/* index in [0, tensor_count), RANGE otherwise. */
+linfdist_status lfd_model_check_tensor_index(const linfdist_model *model, int64_t index);
+/* NOT_FINITE, naming the tensor, unless every number of data (the model's tensor or something of its shape; what says
+ * which) is finite and at most LFD_LIMIT. */
+linfdist_status lfd_tensor_check(linfdist_context *context, const lfd_tensor *tensor, const float *data,
+                                 const char *what);
+/* Every tensor of the model is finite. */
+linfdist_status lfd_model_check_finite(const linfdist_model *model);
+/* Zeroed rows x columns of 4-byte numbers, the product checked. */
+linfdist_status lfd_alloc_floats(const linfdist_context *context, size_t rows, size_t columns, const char *what,
+                                 float **floats);
+void lfd_statistics_clear(const linfdist_context *context, lfd_statistics *statistics);
 /* The scalar's value: 1 when it is not learned. */
 float lfd_model_scalar(const linfdist_model *model);
 /* Index of a tensor, -1 when there is none. */
 int64_t lfd_model_tensor_index(const linfdist_model *model, const char *name);
+/* The same, INVALID_ARGUMENT when there is none. */
+linfdist_status lfd_model_find_index(const linfdist_model *model, const char *name, int64_t *index);
 
 struct linfdist_optimizer {
     linfdist_context *context;

@@ -17,13 +17,15 @@ void lfd_distance_forward(linfdist_context *context, const lfd_dims *dims, float
 /* grad_x or grad_w may be NULL; both are added to. */
 void lfd_distance_backward(linfdist_context *context, const lfd_dims *dims, float p, const float *x, const float *w,
                            const float *y, const int32_t *argmax, const float *grad_y, float *grad_x, float *grad_w);
+/* arg_l and arg_u: both or neither. */
 void lfd_bounds_forward(linfdist_context *context, const lfd_dims *dims, const float *xl, const float *xu,
                         const float *w, float *yl, float *yu, int32_t *arg_l, int32_t *arg_u);
+/* grad_xl, grad_xu, grad_w: each or NULL; all are added to. */
 void lfd_bounds_backward(linfdist_context *context, const lfd_dims *dims, const float *xl, const float *xu,
                          const float *w, const int32_t *arg_l, const int32_t *arg_u, const float *grad_yl,
                          const float *grad_yu, float *grad_xl, float *grad_xu, float *grad_w);
 
-/* Arrays batch x channels x positions, contiguous. mean: channels floats, the batch mean (sums in double, ascending). */
+/* Arrays batch x channels x positions, contiguous. mean: channels floats, the batch mean (sums in double, in order). */
 void lfd_channel_mean(linfdist_context *context, size_t batch, size_t channels, size_t positions, const float *x,
                       float *mean);
 /* y = x - shift[channel]; y may be x. */
@@ -35,9 +37,17 @@ void lfd_adam_apply(linfdist_context *context, const lfd_adam *adam, size_t n, c
                     float *v);
 /* Constants of step t >= 1. */
 void lfd_adam_prepare(lfd_adam *adam, double beta1, double beta2, double epsilon, int64_t t, double lr);
+/* given or NULL for the defaults; checks every field. */
+linfdist_status lfd_adam_options_read(linfdist_adam_options *options, const linfdist_adam_options *given);
 
-/* Every number finite and at most LFD_LIMIT in magnitude; the message names the array, row and column. */
+/* Every number finite and at most LFD_LIMIT in magnitude; the message names the array, row and column. context or NULL
+ * for the calling thread alone. */
 linfdist_status lfd_check_matrix(linfdist_context *context, const float *x, size_t rows, size_t columns, size_t stride,
                                  const char *name);
+
+/* linfdist_distance_weights_init from one of the seed's independent sequences; the public function's is stream 0. */
+linfdist_status lfd_distance_weights_init(uint64_t seed, uint64_t stream, int64_t n_out, int64_t channels_per_group,
+                                          int64_t groups, int64_t kernel_h, int64_t kernel_w, float std,
+                                          float identity_value, float *w);
 
 #endif

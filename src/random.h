@@ -1,4 +1,4 @@
-/* Deterministic random numbers: a counter-free 64-bit generator and normal deviates without libm. */
+/* Deterministic random numbers: a small 64-bit generator and normal deviates without libm. */
 #ifndef LFD_RANDOM_H
 #define LFD_RANDOM_H
 
@@ -11,7 +11,9 @@ typedef struct lfd_random {
 /* Independent sequences for different (seed, stream). */
 void lfd_random_seed(lfd_random *random, uint64_t seed, uint64_t stream);
 uint64_t lfd_random_next(lfd_random *random);
-double lfd_random_uniform(lfd_random *random); /* (0, 1), 53 bits */
+/* In (0, 1): the odd multiples of 2^-53. */
+double lfd_random_uniform(lfd_random *random);
+/* Mean 0, standard deviation 1. Call it in the default floating-point environment (lfd_serial_for). */
 float lfd_random_normal(lfd_random *random);
 
 #endif

@@ -17,6 +17,12 @@ linfdist_status lfd_fail(linfdist_status status, const char *format, ...)
 /* "0.3", "inf", "nan": shortest of 9 significant digits, '.' in every locale. Returns buffer. */
 const char *lfd_format_double(char buffer[32], double value);
 
+/* A number outside [low, high], or NaN, is INVALID_ARGUMENT with its name and value. */
+linfdist_status lfd_check_count(const char *name, int64_t value, int64_t low, int64_t high);
+linfdist_status lfd_check_number(const char *name, double value, double low, double high);
+/* rows, columns >= 1, stride >= columns, and an array of that extent can exist in memory (8-byte elements). */
+linfdist_status lfd_check_extent(const char *name, int64_t rows, int64_t columns, int64_t stride);
+
 /* Propagates a failure: LFD_TRY(f(...)); */
 #define LFD_TRY(call)                                                                                                  \
     do {                                                                                                               \

@@ -1,0 +1,355 @@
+/* Certifiers. A call cuts its samples into chunks and owns all it needs: many threads may use one certifier.
+ *
+ * Nothing can fail once the pixels are checked and the scratch is there: a snapshot's weights are at most LFD_LIMIT,
+ * and at p = infinity a layer adds at most twice that to what it is given. So only calls that succeed write outputs. */
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+#include "ops.h"
+#include "run.h"
+#include "units.h"
+
+enum { CHUNK = 256 };
+enum { FIRST_STEP = 16 };
+
+struct linfdist_certifier {
+    linfdist_context *context; /* the snapshot's */
+    linfdist_model *snapshot;  /* nobody else's */
+};
+
+/* The search for the largest float radius whose interval certificate holds, on bit patterns, which are ordered as
+ * the floats >= 0 are. It holds at lower and not at upper, or upper is beyond the largest radius. */
+typedef struct search {
+    uint32_t lower, upper, probe;
+    uint32_t step; /* of the gallop away from the margin's radius; 0: bisection */
+    int rising;    /* direction of the gallop */
+    int first;     /* the probe is the margin's radius itself */
+} search;
+
+typedef struct sample {
+    const float *pixels;
+    int32_t predicted;
+    double margin;  /* normalized */
+    double eps_raw; /* of the interval certificate that is asked for */
+    int holds;      /* its answer */
+    search search;
+} sample;
+
+/* One call. */
+typedef struct certification {
+    const linfdist_certifier *certifier;
+    lfd_units units;
+    int32_t method;
+    const float *x;
+    size_t x_stride, n, chunk;
+    double eps_raw; /* certify_at */
+
+    linfdist_run *run;
+    sample *samples; /* of the present chunk */
+    size_t *open;    /* those whose interval certificate is asked for */
+    size_t open_count;
+
+    /* The caller's, each or NULL. */
+    int32_t *predicted, *certified;
+    float *margin, *radius;
+} certification;
+
+/* ---- snapshot ---- */
+
+static linfdist_status check_scalar(const linfdist_model *model) {
+    char text[32];
+    float scalar = lfd_model_scalar(model);
+    if (scalar > 0.0f && scalar <= LFD_LIMIT) return LINFDIST_OK;
+    return lfd_fail(LINFDIST_ERROR_RANGE, "scalar is %s: certificates need a positive finite one",
+                    lfd_format_double(text, (double)scalar));
+}
+
+linfdist_status linfdist_certifier_create(const linfdist_model *model, linfdist_certifier **certifier) {
+    void *memory;
+    LFD_REQUIRE(model);
+    LFD_REQUIRE(certifier);
+    LFD_TRY(check_scalar(model));
+    LFD_TRY(lfd_model_check_finite(model));
+    LFD_TRY(lfd_alloc_zero(model->context, 1, sizeof(linfdist_certifier), "certifier", &memory));
+    linfdist_certifier *made = memory;
+    linfdist_status status = linfdist_model_copy(model, &made->snapshot);
+    if (status != LINFDIST_OK) {
+        lfd_free(model->context, made);
+        return status;
+    }
+    made->context = made->snapshot->context;
+    *certifier = made;
+    return LINFDIST_OK;
+}
+
+void linfdist_certifier_destroy(linfdist_certifier *certifier) {
+    if (!certifier) return;
+    linfdist_model *snapshot = certifier->snapshot;
+    lfd_free(certifier->context, certifier);
+    lfd_model_release(snapshot);
+}
+
+/* ---- predictions ---- */
+
+static void rank(sample *s, const float *distances, size_t classes) {
+    size_t best = 0;
+    for (size_t j = 1; j < classes; ++j) {
+        if (distances[j] < distances[best]) best = j;
+    }
+    s->predicted = (int32_t)best;
+    s->margin = DBL_MAX;
+    for (size_t j = 0; j < classes; ++j) {
+        double gap = (double)distances[j] - (double)distances[best];
+        if (j != best && gap < s->margin) s->margin = gap;
+    }
+}
+
+static void normalize_task(void *data, size_t index) {
+    certification *c = data;
+    lfd_units_normalize(&c->units, c->samples[index].pixels, c->run->input + index * c->units.n_in);
+}
+
+/* Predictions and margins of samples [first, first + count). */
+static void predict(certification *c, size_t first, size_t count) {
+    size_t classes = (size_t)c->certifier->snapshot->classes;
+    for (size_t i = 0; i < count; ++i) c->samples[i] = (sample){.pixels = c->x + (first + i) * c->x_stride};
+    lfd_parallel_for(c->certifier->context, normalize_task, c, count);
+    (void)lfd_run_forward(c->run, count, LINFDIST_EVALUATE, INFINITY, 0);
+    for (size_t i = 0; i < count; ++i) rank(&c->samples[i], c->run->distances + i * classes, classes);
+}
+
+/* ---- margin certificates ---- */
+
+static int margin_holds(const certification *c, double margin, double eps_raw) {
+    return margin > 2.0 * eps_raw / c->units.std;
+}
+
+/* The largest float r such that the certificate holds at every number below r. */
+static float margin_radius(const certification *c, double margin) {
+    double half = 0.5 * margin * c->units.std;
+    if (half >= (double)c->units.radius_max) return c->units.radius_max;
+    float radius = lfd_float_below(half);
+    /* The product was rounded: the neighbours decide. */
+    while (radius > 0.0f && !margin_holds(c, margin, lfd_previous_double((double)radius))) {
+        radius = lfd_previous_float(radius);
+    }
+    float next = lfd_next_float(radius);
+    return margin_holds(c, margin, lfd_previous_double((double)next)) ? next : radius;
+}
+
+/* ---- interval certificates ---- */
+
+static void interval_task(void *data, size_t index) {
+    certification *c = data;
+    const sample *s = &c->samples[c->open[index]];
+    size_t n = c->units.n_in;
+    lfd_units_interval(&c->units, s->pixels, s->eps_raw, c->run->lower[0] + index * n, c->run->upper[0] + index * n);
+}
+
+static int separated(int32_t predicted, const float *lower, const float *upper, size_t classes) {
+    for (size_t j = 0; j < classes; ++j) {
+        if (j != (size_t)predicted && !(upper[predicted] < lower[j])) return 0;
+    }
+    return 1;
+}
+
+/* Answers holds for the open samples at their eps_raw. */
+static void ask_intervals(certification *c) {
+    size_t classes = (size_t)c->certifier->snapshot->classes;
+    lfd_parallel_for(c->certifier->context, interval_task, c, c->open_count);
+    (void)lfd_run_bounds(c->run, c->open_count, 0);
+    for (size_t i = 0; i < c->open_count; ++i) {
+        sample *s = &c->samples[c->open[i]];
+        s->holds =
+            separated(s->predicted, c->run->bound_lower + i * classes, c->run->bound_upper + i * classes, classes);
+    }
+}
+
+/* ---- radii of interval certificates ---- */
+
+static uint32_t bits_of(float value) {
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
+static float float_of(uint32_t bits) {
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+/* Without the clamp the answer is near the margin's radius, so the search starts there. */
+static void search_begin(const certification *c, sample *s) {
+    uint32_t guess = bits_of(margin_radius(c, s->margin));
+    s->search = (search){.upper = bits_of(c->units.radius_max) + 1, .rising = 1, .first = 1};
+    s->search.step = guess > 0 ? guess : 1;
+}
+
+static int search_over(const search *s) {
+    return s->upper - s->lower == 1;
+}
+
+static void search_probe(sample *s) {
+    search *at = &s->search;
+    uint32_t gap = at->upper - at->lower;
+    uint32_t step = at->step > 0 && at->step < gap ? at->step : gap / 2;
+    at->probe = at->rising ? at->lower + step : at->upper - step;
+    s->eps_raw = (double)float_of(at->probe);
+}
+
+static void search_narrow(sample *s) {
+    search *at = &s->search;
+    if (s->holds) {
+        at->lower = at->probe;
+    } else {
+        at->upper = at->probe;
+    }
+    if (at->first) {
+        at->first = 0;
+        at->rising = s->holds;
+        at->step = FIRST_STEP;
+    } else {
+        at->step = s->holds == at->rising && at->step <= UINT32_MAX / 4 ? 4 * at->step : 0;
+    }
+}
+
+/* Drops samples whose search is over. */
+static void close_searches(certification *c) {
+    size_t kept = 0;
+    for (size_t i = 0; i < c->open_count; ++i) {
+        if (!search_over(&c->samples[c->open[i]].search)) c->open[kept++] = c->open[i];
+    }
+    c->open_count = kept;
+}
+
+static void search_radii(certification *c) {
+    for (size_t i = 0; i < c->open_count; ++i) search_begin(c, &c->samples[c->open[i]]);
+    for (close_searches(c); c->open_count > 0; close_searches(c)) {
+        for (size_t i = 0; i < c->open_count; ++i) search_probe(&c->samples[c->open[i]]);
+        ask_intervals(c);
+        for (size_t i = 0; i < c->open_count; ++i) search_narrow(&c->samples[c->open[i]]);
+    }
+}
+
+/* ---- chunks ---- */
+
+/* Ties never have a certificate. */
+static void open_samples(certification *c, size_t count) {
+    c->open_count = 0;
+    for (size_t i = 0; i < count; ++i) {
+        if (c->samples[i].margin > 0.0) c->open[c->open_count++] = i;
+    }
+}
+
+static void write_common(const certification *c, size_t first, size_t count) {
+    for (size_t i = 0; i < count; ++i) {
+        if (c->predicted) c->predicted[first + i] = c->samples[i].predicted;
+        if (c->margin) c->margin[first + i] = (float)c->samples[i].margin;
+    }
+}
+
+static size_t chunk_begin(certification *c, size_t index, size_t *first) {
+    *first = index * c->chunk;
+    size_t count = c->n - *first < c->chunk ? c->n - *first : c->chunk;
+    predict(c, *first, count);
+    write_common(c, *first, count);
+    return count;
+}
+
+static void radius_task(void *data, size_t index) {
+    certification *c = data;
+    size_t first, count = chunk_begin(c, index, &first);
+    if (!c->radius) return;
+    if (c->method == LINFDIST_METHOD_INTERVAL) {
+        open_samples(c, count);
+        search_radii(c);
+    }
+    for (size_t i = 0; i < count; ++i) {
+        const sample *s = &c->samples[i];
+        c->radius[first + i] =
+            c->method == LINFDIST_METHOD_INTERVAL ? float_of(s->search.lower) : margin_radius(c, s->margin);
+    }
+}
+
+/* Inside a valid range larger radii add nothing; without one, the library computes no further than LFD_LIMIT. */
+static void ask_at(certification *c, size_t count) {
+    double eps = c->eps_raw;
+    if (eps > (double)c->units.radius_max) {
+        if (!c->units.clamped) return;
+        eps = (double)c->units.radius_max;
+    }
+    open_samples(c, count);
+    for (size_t i = 0; i < c->open_count; ++i) c->samples[c->open[i]].eps_raw = eps;
+    ask_intervals(c);
+}
+
+static void verdict_task(void *data, size_t index) {
+    certification *c = data;
+    size_t first, count = chunk_begin(c, index, &first);
+    if (c->method == LINFDIST_METHOD_INTERVAL) ask_at(c, count);
+    for (size_t i = 0; i < count; ++i) {
+        const sample *s = &c->samples[i];
+        c->certified[first + i] =
+            c->method == LINFDIST_METHOD_INTERVAL ? s->holds : margin_holds(c, s->margin, c->eps_raw);
+    }
+}
+
+/* ---- calls ---- */
+
+static linfdist_status check(certification *c, int64_t x_stride, int64_t n) {
+    if (c->method != LINFDIST_METHOD_MARGIN && c->method != LINFDIST_METHOD_INTERVAL) {
+        return lfd_fail(LINFDIST_ERROR_INVALID_ARGUMENT, "method is %d, which is no method", (int)c->method);
+    }
+    LFD_TRY(lfd_check_extent("x", n, c->certifier->snapshot->n_in, x_stride));
+    c->x_stride = (size_t)x_stride;
+    c->n = (size_t)n;
+    c->chunk = c->n < CHUNK ? c->n : CHUNK;
+    lfd_units_init(&c->units, c->certifier->snapshot);
+    return lfd_units_check(&c->units, c->certifier->context, c->x, c->x_stride, c->n);
+}
+
+static linfdist_status allocate(certification *c) {
+    void *memory;
+    LFD_TRY(lfd_alloc_zero(c->certifier->context, c->chunk, sizeof(sample), "samples", &memory));
+    c->samples = memory;
+    LFD_TRY(lfd_alloc_zero(c->certifier->context, c->chunk, sizeof(size_t), "samples", &memory));
+    c->open = memory;
+    return linfdist_run_create(c->certifier->snapshot, LINFDIST_RUN_INFERENCE, (int64_t)c->chunk, &c->run);
+}
+
+static linfdist_status certify(certification *c, linfdist_task_fn task, int64_t x_stride, int64_t n) {
+    LFD_TRY(check(c, x_stride, n));
+    linfdist_status status = allocate(c);
+    if (status == LINFDIST_OK) lfd_serial_for(task, c, (c->n + c->chunk - 1) / c->chunk);
+    linfdist_run_destroy(c->run);
+    lfd_free(c->certifier->context, c->samples);
+    lfd_free(c->certifier->context, c->open);
+    return status;
+}
+
+linfdist_status linfdist_certify(const linfdist_certifier *certifier, int32_t method, const float *x, int64_t x_stride,
+                                 int64_t n, int32_t *predicted, float *margin, float *radius) {
+    LFD_REQUIRE(certifier);
+    LFD_REQUIRE(x);
+    certification c = {
+        .certifier = certifier, .method = method, .x = x, .predicted = predicted, .margin = margin, .radius = radius};
+    return certify(&c, radius_task, x_stride, n);
+}
+
+linfdist_status linfdist_certify_at(const linfdist_certifier *certifier, int32_t method, const float *x,
+                                    int64_t x_stride, int64_t n, double eps_raw, int32_t *predicted,
+                                    int32_t *certified) {
+    LFD_REQUIRE(certifier);
+    LFD_REQUIRE(x);
+    LFD_REQUIRE(certified);
+    LFD_TRY(lfd_check_number("eps_raw", eps_raw, 0.0, DBL_MAX));
+    certification c = {.certifier = certifier,
+                       .method = method,
+                       .x = x,
+                       .eps_raw = eps_raw,
+                       .predicted = predicted,
+                       .certified = certified};
+    return certify(&c, verdict_task, x_stride, n);
+}

@@ -1,0 +1,365 @@
+#include "ops.h"
+
+#include <float.h>
+
+/* One operator over a grid of tiles: groups x batch blocks x output blocks x column blocks. Each operator cuts the
+ * directions in which its results are independent and leaves the others whole, so that the cut decides no bit. */
+typedef struct operation operation;
+
+/* What a kernel sees of the arrays: its shape, and where its part of x-, w- and y-shaped arrays begins. */
+typedef struct tile {
+    lfd_shape shape;
+    size_t x, w, y;
+} tile;
+
+typedef void run_tile_fn(const operation *op, const tile *t);
+
+/* The part of a direction that one tile covers, and how many of them there are. */
+typedef struct cut {
+    size_t length, step, count;
+} cut;
+
+struct operation {
+    const lfd_kernels *kernels;
+    const lfd_dims *dims;
+    cut batch, out, columns; /* of one group */
+    run_tile_fn *run_tile;
+    lfd_power power;
+    const float *x, *xu, *w;
+    float *y, *yu; /* of the forward kernels */
+    int32_t *argmax, *argmax_u;
+    const float *known_y, *grad_y, *grad_yu; /* of the backward kernels */
+    const int32_t *known_argmax, *known_argmax_u;
+    float *grad_x, *grad_xu, *grad_w;
+};
+
+static size_t smaller(size_t a, size_t b) {
+    return a < b ? a : b;
+}
+
+static cut cut_into(size_t length, size_t step) {
+    return (cut){length, step, (length + step - 1) / step};
+}
+
+static cut whole(size_t length) {
+    return (cut){length, length, 1};
+}
+
+/* Blocks of a multiple of quantum, none above most, that share the work evenly among the threads. */
+static cut cut_evenly(size_t length, size_t groups, size_t threads, size_t quantum, size_t most) {
+    size_t count = (length + most - 1) / most;
+    while (groups * count % threads != 0 && length / (count + 1) >= 2 * quantum) ++count;
+    size_t step = (length + count - 1) / count;
+    return cut_into(length, (step + quantum - 1) / quantum * quantum);
+}
+
+static float *offset(float *array, size_t start) {
+    return array ? array + start : NULL;
+}
+
+/* Batch blocks run fastest: a block of w stays in the cache while the usually smaller x passes by. */
+static void run_at(void *data, size_t index) {
+    const operation *op = data;
+    const lfd_dims *d = op->dims;
+    const size_t batch = index % op->batch.count * op->batch.step;
+    index /= op->batch.count;
+    const size_t column = index % op->columns.count * op->columns.step;
+    index /= op->columns.count;
+    const size_t out = index % op->out.count * op->out.step;
+    const size_t group = index / op->out.count;
+    const tile t = {
+        .shape = {smaller(op->batch.step, op->batch.length - batch),
+                  smaller(op->columns.step, op->columns.length - column), smaller(op->out.step, op->out.length - out),
+                  d->x_stride, d->w_stride, d->y_stride},
+        .x = batch * d->x_stride + group * op->columns.length + column,
+        .w = (group * op->out.length + out) * d->w_stride + column,
+        .y = batch * d->y_stride + group * op->out.length + out,
+    };
+    op->run_tile(op, &t);
+}
+
+static void run_all(linfdist_context *context, operation *op) {
+    const size_t tiles = op->dims->groups * op->batch.count * op->out.count * op->columns.count;
+    lfd_parallel_for(context, run_at, op, tiles);
+}
+
+/* Multiples of the kernels' register blocks, as large as leaves every thread a few tiles. */
+static void cut_for_forward(operation *op, size_t threads) {
+    static const size_t steps[][2] = {{96, 64}, {48, 64}, {48, 32}};
+    const size_t rows = op->dims->batch, outputs = op->dims->n_out / op->dims->groups;
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; ++i) {
+        op->batch = cut_into(rows, steps[i][0]);
+        op->out = cut_into(outputs, steps[i][1]);
+        if (op->dims->groups * op->batch.count * op->out.count >= 4 * threads) break;
+    }
+}
+
+static operation begin(const linfdist_context *context, const lfd_dims *dims) {
+    return (operation){
+        .kernels = context->kernels,
+        .dims = dims,
+        .batch = whole(dims->batch),
+        .out = whole(dims->n_out / dims->groups),
+        .columns = whole(dims->n_in / dims->groups),
+    };
+}
+
+/* ---- distances ------------------------------------------------------------------------------------------------ */
+
+static void linf_forward(const operation *op, const tile *t) {
+    op->kernels->linf_forward(&t->shape, op->x + t->x, op->w + t->w, op->y + t->y);
+}
+
+static void linf_argmax(const operation *op, const tile *t) {
+    op->kernels->linf_argmax(&t->shape, op->x + t->x, op->w + t->w, op->y + t->y, op->argmax + t->y);
+}
+
+static void linf_backward_x(const operation *op, const tile *t) {
+    op->kernels->linf_backward_x(&t->shape, op->x + t->x, op->w + t->w, op->known_argmax + t->y, op->grad_y + t->y,
+                                 op->grad_x + t->x);
+}
+
+static void linf_backward_w(const operation *op, const tile *t) {
+    op->kernels->linf_backward_w(&t->shape, op->x + t->x, op->w + t->w, op->known_argmax + t->y, op->grad_y + t->y,
+                                 op->grad_w + t->w);
+}
+
+static void lp_forward(const operation *op, const tile *t) {
+    op->kernels->lp_forward(&t->shape, &op->power, op->x + t->x, op->w + t->w, op->y + t->y);
+}
+
+static void lp_backward(const operation *op, const tile *t) {
+    op->kernels->lp_backward(&t->shape, &op->power, op->x + t->x, op->w + t->w, op->known_y + t->y, op->grad_y + t->y,
+                             offset(op->grad_x, t->x), offset(op->grad_w, t->w));
+}
+
+static int is_infinite(float p) {
+    return p > FLT_MAX;
+}
+
+static void init_power(void *data, size_t index) {
+    (void)index;
+    operation *op = data;
+    lfd_power_init(&op->power, op->power.p, op->columns.length);
+}
+
+static void set_power(operation *op, float p) {
+    op->power.p = p;
+    lfd_serial_for(init_power, op, 1);
+}
+
+void lfd_distance_forward(linfdist_context *context, const lfd_dims *dims, float p, const float *x, const float *w,
+                          float *y, int32_t *argmax) {
+    operation op = begin(context, dims);
+    op.x = x, op.w = w, op.y = y, op.argmax = argmax;
+    cut_for_forward(&op, (size_t)context->threads);
+    if (is_infinite(p)) {
+        op.run_tile = argmax ? linf_argmax : linf_forward;
+    } else {
+        op.run_tile = lp_forward;
+        set_power(&op, p);
+    }
+    run_all(context, &op);
+}
+
+/* The scatter kernels add in an order that only rows of x, or only rows of w, share. */
+static void scatter(linfdist_context *context, operation *op, run_tile_fn *to_x, run_tile_fn *to_w) {
+    const size_t threads = (size_t)context->threads, groups = op->dims->groups;
+    if (op->grad_x || op->grad_xu) {
+        op->run_tile = to_x;
+        op->batch = cut_evenly(op->batch.length, groups, threads, 1, 64);
+        run_all(context, op);
+        op->batch = whole(op->batch.length);
+    }
+    if (op->grad_w) {
+        op->run_tile = to_w;
+        op->out = cut_evenly(op->out.length, groups, threads, 16, 256);
+        run_all(context, op);
+    }
+}
+
+void lfd_distance_backward(linfdist_context *context, const lfd_dims *dims, float p, const float *x, const float *w,
+                           const float *y, const int32_t *argmax, const float *grad_y, float *grad_x, float *grad_w) {
+    operation op = begin(context, dims);
+    op.x = x, op.w = w, op.known_y = y, op.known_argmax = argmax;
+    op.grad_y = grad_y, op.grad_x = grad_x, op.grad_w = grad_w;
+    if (is_infinite(p)) {
+        scatter(context, &op, linf_backward_x, linf_backward_w);
+        return;
+    }
+    if (!grad_x && !grad_w) return;
+    op.run_tile = lp_backward;
+    set_power(&op, p);
+    op.columns = cut_evenly(op.columns.length, dims->groups, (size_t)context->threads, 16, 256);
+    run_all(context, &op);
+}
+
+/* ---- interval bounds ------------------------------------------------------------------------------------------- */
+
+static void bounds_forward(const operation *op, const tile *t) {
+    op->kernels->bounds_forward(&t->shape, op->x + t->x, op->xu + t->x, op->w + t->w, op->y + t->y, op->yu + t->y);
+}
+
+static void bounds_argmax(const operation *op, const tile *t) {
+    op->kernels->bounds_argmax(&t->shape, op->x + t->x, op->xu + t->x, op->w + t->w, op->y + t->y, op->yu + t->y,
+                               op->argmax + t->y, op->argmax_u + t->y);
+}
+
+static void bounds_backward_x(const operation *op, const tile *t) {
+    op->kernels->bounds_backward_x(&t->shape, op->x + t->x, op->xu + t->x, op->w + t->w, op->known_argmax + t->y,
+                                   op->known_argmax_u + t->y, op->grad_y + t->y, op->grad_yu + t->y,
+                                   offset(op->grad_x, t->x), offset(op->grad_xu, t->x));
+}
+
+static void bounds_backward_w(const operation *op, const tile *t) {
+    op->kernels->bounds_backward_w(&t->shape, op->x + t->x, op->xu + t->x, op->w + t->w, op->known_argmax + t->y,
+                                   op->known_argmax_u + t->y, op->grad_y + t->y, op->grad_yu + t->y,
+                                   op->grad_w + t->w);
+}
+
+void lfd_bounds_forward(linfdist_context *context, const lfd_dims *dims, const float *xl, const float *xu,
+                        const float *w, float *yl, float *yu, int32_t *arg_l, int32_t *arg_u) {
+    operation op = begin(context, dims);
+    op.x = xl, op.xu = xu, op.w = w, op.y = yl, op.yu = yu, op.argmax = arg_l, op.argmax_u = arg_u;
+    op.run_tile = arg_l ? bounds_argmax : bounds_forward;
+    cut_for_forward(&op, (size_t)context->threads);
+    run_all(context, &op);
+}
+
+void lfd_bounds_backward(linfdist_context *context, const lfd_dims *dims, const float *xl, const float *xu,
+                         const float *w, const int32_t *arg_l, const int32_t *arg_u, const float *grad_yl,
+                         const float *grad_yu, float *grad_xl, float *grad_xu, float *grad_w) {
+    operation op = begin(context, dims);
+    op.x = xl, op.xu = xu, op.w = w, op.known_argmax = arg_l, op.known_argmax_u = arg_u;
+    op.grad_y = grad_yl, op.grad_yu = grad_yu, op.grad_x = grad_xl, op.grad_xu = grad_xu, op.grad_w = grad_w;
+    scatter(context, &op, bounds_backward_x, bounds_backward_w);
+}
+
+/* ---- channels -------------------------------------------------------------------------------------------------- */
+
+enum { CHANNEL_BLOCK = 64, ELEMENT_BLOCK = 16384 };
+
+typedef struct channel_job {
+    size_t batch, channels, positions;
+    size_t step; /* channels of a mean's task, samples of a shift's */
+    const float *x, *shift;
+    float *y, *mean;
+} channel_job;
+
+/* Each channel's sum runs over samples and positions in ascending order, whatever the block. */
+static void mean_of_block(void *data, size_t index) {
+    const channel_job *job = data;
+    const size_t begin_channel = index * job->step, count = smaller(job->step, job->channels - begin_channel);
+    double sums[CHANNEL_BLOCK] = {0};
+    for (size_t b = 0; b < job->batch; ++b) {
+        const float *x = job->x + (b * job->channels + begin_channel) * job->positions;
+        for (size_t c = 0; c < count; ++c)
+            for (size_t i = 0; i < job->positions; ++i) sums[c] += (double)x[c * job->positions + i];
+    }
+    const double terms = (double)job->batch * (double)job->positions;
+    for (size_t c = 0; c < count; ++c) job->mean[begin_channel + c] = (float)(sums[c] / terms);
+}
+
+void lfd_channel_mean(linfdist_context *context, size_t batch, size_t channels, size_t positions, const float *x,
+                      float *mean) {
+    const size_t step = positions < CHANNEL_BLOCK ? CHANNEL_BLOCK / positions : 1;
+    channel_job job = {batch, channels, positions, step, x, NULL, NULL, mean};
+    lfd_parallel_for(context, mean_of_block, &job, (channels + step - 1) / step);
+}
+
+static void shift_samples(void *data, size_t index) {
+    const channel_job *job = data;
+    const size_t first = index * job->step, last = smaller(first + job->step, job->batch);
+    for (size_t row = first * job->channels; row < last * job->channels; ++row) {
+        const float shift = job->shift[row % job->channels];
+        for (size_t i = 0; i < job->positions; ++i)
+            job->y[row * job->positions + i] = job->x[row * job->positions + i] - shift;
+    }
+}
+
+void lfd_channel_shift(linfdist_context *context, size_t batch, size_t channels, size_t positions, const float *x,
+                       const float *shift, float *y) {
+    const size_t sample = channels * positions, step = sample < ELEMENT_BLOCK ? ELEMENT_BLOCK / sample : 1;
+    channel_job job = {batch, channels, positions, step, x, shift, y, NULL};
+    lfd_parallel_for(context, shift_samples, &job, (batch + step - 1) / step);
+}
+
+typedef struct running_job {
+    size_t channels;
+    float momentum;
+    const float *mean;
+    float *running;
+} running_job;
+
+static void move_running(void *data, size_t index) {
+    (void)index;
+    const running_job *job = data;
+    const float keep = 1 - job->momentum;
+    for (size_t c = 0; c < job->channels; ++c)
+        job->running[c] = keep * job->running[c] + job->momentum * job->mean[c];
+}
+
+void lfd_running_mean(size_t channels, float momentum, const float *mean, float *running) {
+    running_job job = {channels, momentum, mean, running};
+    lfd_serial_for(move_running, &job, 1);
+}
+
+/* ---- plain arrays ----------------------------------------------------------------------------------------------- */
+
+typedef struct adam_job {
+    const lfd_kernels *kernels;
+    const lfd_adam *adam;
+    size_t n;
+    const float *grad;
+    float *w, *m, *v;
+} adam_job;
+
+static void adam_block(void *data, size_t index) {
+    const adam_job *job = data;
+    const size_t start = index * ELEMENT_BLOCK;
+    job->kernels->adam(smaller(ELEMENT_BLOCK, job->n - start), job->adam, job->grad + start, job->w + start,
+                       job->m + start, job->v + start);
+}
+
+void lfd_adam_apply(linfdist_context *context, const lfd_adam *adam, size_t n, const float *grad, float *w, float *m,
+                    float *v) {
+    adam_job job = {context->kernels, adam, n, grad, w, m, v};
+    lfd_parallel_for(context, adam_block, &job, (n + ELEMENT_BLOCK - 1) / ELEMENT_BLOCK);
+}
+
+typedef struct check_job {
+    const lfd_kernels *kernels;
+    const float *x;
+    size_t rows, columns, stride, step; /* rows of a task */
+    atomic_size_t first;                /* lowest offset of an unfit number found, SIZE_MAX for none */
+} check_job;
+
+static void lower_to(atomic_size_t *lowest, size_t value) {
+    size_t seen = atomic_load(lowest);
+    while (value < seen && !atomic_compare_exchange_weak(lowest, &seen, value)) continue;
+}
+
+static void check_rows(void *data, size_t index) {
+    check_job *job = data;
+    const size_t last = smaller((index + 1) * job->step, job->rows);
+    for (size_t row = index * job->step; row < last; ++row) {
+        const size_t column = job->kernels->first_unfit(job->columns, job->x + row * job->stride);
+        if (column == job->columns) continue;
+        lower_to(&job->first, row * job->stride + column);
+        return;
+    }
+}
+
+linfdist_status lfd_check_matrix(linfdist_context *context, const float *x, size_t rows, size_t columns, size_t stride,
+                                 const char *name) {
+    const size_t step = columns < ELEMENT_BLOCK ? ELEMENT_BLOCK / columns : 1;
+    check_job job = {context ? context->kernels : lfd_kernels_for(LFD_ISA_REF), x, rows, columns, stride, step, 0};
+    atomic_init(&job.first, SIZE_MAX);
+    lfd_parallel_for(context, check_rows, &job, (rows + step - 1) / step);
+    const size_t found = atomic_load(&job.first);
+    if (found == SIZE_MAX) return LINFDIST_OK;
+    char value[32];
+    return lfd_fail(LINFDIST_ERROR_NOT_FINITE, "%s is %s at row %llu, column %llu, must be finite and at most 2^100",
+                    name, lfd_format_double(value, (double)x[found]), (unsigned long long)(found / stride),
+                    (unsigned long long)(found % stride));
+}

@@ -1,0 +1,117 @@
+/* Adam on a model's parameters. */
+#include "model.h"
+#include "ops.h"
+#include "run.h"
+
+static linfdist_status allocate_moments(linfdist_optimizer *optimizer) {
+    const linfdist_model *model = optimizer->model;
+    void *memory;
+    LFD_TRY(lfd_alloc_zero(optimizer->context, (size_t)model->tensor_count, sizeof(float *), "moments", &memory));
+    optimizer->m = memory;
+    LFD_TRY(lfd_alloc_zero(optimizer->context, (size_t)model->tensor_count, sizeof(float *), "moments", &memory));
+    optimizer->v = memory;
+    for (int64_t i = 0; i < model->tensor_count; ++i) {
+        if (!lfd_tensor_trains(&model->tensors[i])) continue;
+        LFD_TRY(lfd_alloc_floats(optimizer->context, model->tensors[i].count, 1, "moments", &optimizer->m[i]));
+        LFD_TRY(lfd_alloc_floats(optimizer->context, model->tensors[i].count, 1, "moments", &optimizer->v[i]));
+    }
+    return LINFDIST_OK;
+}
+
+linfdist_status linfdist_optimizer_create_adam(linfdist_model *model, const linfdist_adam_options *options,
+                                               linfdist_optimizer **optimizer) {
+    linfdist_adam_options o;
+    void *memory;
+    LFD_REQUIRE(model);
+    LFD_REQUIRE(optimizer);
+    LFD_TRY(lfd_adam_options_read(&o, options));
+    LFD_TRY(lfd_alloc_zero(model->context, 1, sizeof(linfdist_optimizer), "optimizer", &memory));
+    linfdist_optimizer *made = memory;
+    made->context = model->context;
+    made->model = lfd_model_retain(model);
+    made->beta1 = o.beta1;
+    made->beta2 = o.beta2;
+    made->epsilon = o.epsilon;
+    linfdist_status status = allocate_moments(made);
+    if (status != LINFDIST_OK) {
+        linfdist_optimizer_destroy(made);
+        return status;
+    }
+    *optimizer = made;
+    return LINFDIST_OK;
+}
+
+void linfdist_optimizer_destroy(linfdist_optimizer *optimizer) {
+    if (!optimizer) return;
+    linfdist_model *model = optimizer->model;
+    for (int64_t i = 0; i < model->tensor_count; ++i) {
+        if (optimizer->m) lfd_free(optimizer->context, optimizer->m[i]);
+        if (optimizer->v) lfd_free(optimizer->context, optimizer->v[i]);
+    }
+    lfd_free(optimizer->context, optimizer->m);
+    lfd_free(optimizer->context, optimizer->v);
+    lfd_free(optimizer->context, optimizer);
+    lfd_model_release(model);
+}
+
+static linfdist_status check_step(const linfdist_optimizer *optimizer, const linfdist_run *run, double lr,
+                                  double scalar_lr) {
+    const linfdist_model *model = optimizer->model;
+    if (run->model != model) {
+        return lfd_fail(LINFDIST_ERROR_SHAPE, "run belongs to another model than the optimizer");
+    }
+    if (run->kind != LINFDIST_RUN_TRAINING) {
+        return lfd_fail(LINFDIST_ERROR_STATE, "run was made for inference and has no gradients");
+    }
+    LFD_TRY(lfd_check_number("lr", lr, 0.0, 0x1p64));
+    LFD_TRY(lfd_check_number("scalar_lr", scalar_lr, 0.0, 0x1p64));
+    if (optimizer->step == INT64_MAX) return lfd_fail(LINFDIST_ERROR_STATE, "the optimizer's steps are used up");
+    for (int64_t i = 0; i < model->tensor_count; ++i) {
+        if (!run->gradients[i]) continue;
+        LFD_TRY(lfd_tensor_check(optimizer->context, &model->tensors[i], run->gradients[i], "gradient of "));
+    }
+    return LINFDIST_OK;
+}
+
+linfdist_status linfdist_optimizer_step(linfdist_optimizer *optimizer, const linfdist_run *run, double lr,
+                                        double scalar_lr) {
+    LFD_REQUIRE(optimizer);
+    LFD_REQUIRE(run);
+    LFD_TRY(check_step(optimizer, run, lr, scalar_lr));
+    int64_t step = ++optimizer->step;
+    for (int64_t i = 0; i < optimizer->model->tensor_count; ++i) {
+        const lfd_tensor *tensor = &optimizer->model->tensors[i];
+        lfd_adam adam;
+        if (!run->gradients[i]) continue;
+        lfd_adam_prepare(&adam, optimizer->beta1, optimizer->beta2, optimizer->epsilon, step,
+                         tensor->role == LINFDIST_ROLE_SCALAR ? scalar_lr : lr);
+        lfd_adam_apply(optimizer->context, &adam, tensor->count, run->gradients[i], tensor->data, optimizer->m[i],
+                       optimizer->v[i]);
+    }
+    return LINFDIST_OK;
+}
+
+linfdist_status linfdist_optimizer_get_moments(linfdist_optimizer *optimizer, int64_t index, linfdist_tensor *first,
+                                               linfdist_tensor *second) {
+    LFD_REQUIRE(optimizer);
+    LFD_REQUIRE(first);
+    LFD_REQUIRE(second);
+    LFD_TRY(lfd_model_check_tensor_index(optimizer->model, index));
+    const lfd_tensor *tensor = &optimizer->model->tensors[index];
+    LFD_TRY(lfd_tensor_view(tensor, optimizer->m[index], first, "first"));
+    return lfd_tensor_view(tensor, optimizer->v[index], second, "second");
+}
+
+linfdist_status linfdist_optimizer_get_step(const linfdist_optimizer *optimizer, int64_t *step) {
+    LFD_REQUIRE(optimizer);
+    LFD_REQUIRE(step);
+    *step = optimizer->step;
+    return LINFDIST_OK;
+}
+
+linfdist_status linfdist_optimizer_set_step(linfdist_optimizer *optimizer, int64_t step) {
+    LFD_REQUIRE(optimizer);
+    LFD_TRY(lfd_check_count("step", step, 0, INT64_MAX));
+    optimizer->step = step;
+    return LINFDIST_OK;
+}

@@ -1,0 +1,110 @@
+#include "units.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "ops.h"
+
+/* ---- rounding ---- */
+
+float lfd_next_float(float value) {
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    ++bits;
+    memcpy(&value, &bits, sizeof bits);
+    return value;
+}
+
+float lfd_previous_float(float value) {
+    uint32_t bits;
+    if (!(value > 0.0f)) return 0.0f;
+    memcpy(&bits, &value, sizeof bits);
+    --bits;
+    memcpy(&value, &bits, sizeof bits);
+    return value;
+}
+
+double lfd_previous_double(double value) {
+    uint64_t bits;
+    if (!(value > 0.0)) return 0.0;
+    memcpy(&bits, &value, sizeof bits);
+    --bits;
+    memcpy(&value, &bits, sizeof bits);
+    return value;
+}
+
+float lfd_float_below(double value) {
+    float nearest = (float)value;
+    if ((double)nearest <= value) return nearest;
+    return nearest > 0.0f ? lfd_previous_float(nearest) : -lfd_next_float(-nearest);
+}
+
+float lfd_float_above(double value) {
+    return -lfd_float_below(-value);
+}
+
+/* ---- units ---- */
+
+void lfd_units_init(lfd_units *units, const linfdist_model *model) {
+    static const double no_mean = 0.0;
+    const lfd_statistics *s = &model->statistics;
+    *units = (lfd_units){.n_in = (size_t)model->n_in,
+                         .pixels_per_channel = (size_t)(model->height * model->width_px),
+                         .mean = &no_mean,
+                         .std = 1.0,
+                         .low = -LFD_LIMIT,
+                         .high = LFD_LIMIT,
+                         .radius_max = LFD_LIMIT};
+    if (s->channels == 0) return;
+    units->mean_step = s->channels > 1;
+    units->mean = s->mean;
+    units->std = s->std;
+    /* Outwards: a limit such as 0.3 is not a float, and the float nearest to it is a valid pixel. */
+    units->low = lfd_float_below(s->low);
+    units->high = lfd_float_above(s->high);
+    units->clamped = 1;
+    units->radius_max = lfd_float_above((double)units->high - (double)units->low);
+}
+
+linfdist_status lfd_units_check(const lfd_units *units, linfdist_context *context, const float *x, size_t x_stride,
+                                size_t n) {
+    char value[32], low[32], high[32];
+    LFD_TRY(lfd_check_matrix(context, x, n, units->n_in, x_stride, "x"));
+    for (size_t b = 0; units->clamped && b < n; ++b) {
+        for (size_t i = 0; i < units->n_in; ++i) {
+            float pixel = x[b * x_stride + i];
+            if (pixel >= units->low && pixel <= units->high) continue;
+            return lfd_fail(LINFDIST_ERROR_RANGE, "x: pixel %zu of sample %zu is %s, outside the valid range %s to %s",
+                            i, b, lfd_format_double(value, (double)pixel), lfd_format_double(low, (double)units->low),
+                            lfd_format_double(high, (double)units->high));
+        }
+    }
+    return LINFDIST_OK;
+}
+
+static float normalize(float pixel, double mean, double std) {
+    return (float)(((double)pixel - mean) / std);
+}
+
+void lfd_units_normalize(const lfd_units *units, const float *x, float *normalized) {
+    for (size_t c = 0, i = 0; i < units->n_in; ++c) {
+        double mean = units->mean[c * units->mean_step];
+        size_t end = i + units->pixels_per_channel;
+        for (; i < end; ++i) normalized[i] = normalize(x[i], mean, units->std);
+    }
+}
+
+void lfd_units_interval(const lfd_units *units, const float *x, double eps_raw, float *lower, float *upper) {
+    for (size_t c = 0, i = 0; i < units->n_in; ++c) {
+        double mean = units->mean[c * units->mean_step];
+        size_t end = i + units->pixels_per_channel;
+        for (; i < end; ++i) {
+            float low = lfd_float_below((double)x[i] - eps_raw);
+            float high = lfd_float_above((double)x[i] + eps_raw);
+            if (units->clamped && low < units->low) low = units->low;
+            if (units->clamped && high > units->high) high = units->high;
+            lower[i] = normalize(low, mean, units->std);
+            upper[i] = normalize(high, mean, units->std);
+        }
+    }
+}

@@ -1,0 +1,318 @@
+/* Every kernel of kernels.def on every instruction set against the reference, bit for bit: all sizes around the lane
+ * counts, odd sizes, strides, unaligned arrays, guard pages on both sides, ties, equal rows and scales from 1e-38 to
+ * 1e29. Whole arrays are compared, gaps between rows included, so that a stray write shows.
+ *
+ * LINFDIST_TEST_SEED in the environment repeats a run; the seed is printed. */
+#ifndef _DEFAULT_SOURCE
+#define _DEFAULT_SOURCE /* anonymous mappings */
+#endif
+
+#include "../../lib/kernels.h"
+#include "guarded.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <cmocka.h>
+
+static uint64_t seed = 1;
+
+static float uniform(void) {
+    seed = seed * 6364136223846793005u + 1442695040888963407u;
+    return (float)((double)(seed >> 40) / 16777216.0 - 0.5);
+}
+
+enum { OUTPUTS = 4 };
+typedef enum data_kind { RANDOM, TIES, EQUAL_ROWS, DATA_KINDS } data_kind;
+
+/* Inputs shared by all kernels. */
+typedef struct kernel_case {
+    lfd_shape shape;
+    float p;
+    float scale;
+    data_kind kind;
+    int at_end;
+    guarded x, x_upper, w, y, grad, argmax, arg_l, arg_u;
+} kernel_case;
+
+/* What a kernel writes. */
+typedef struct outputs {
+    guarded array[OUTPUTS];
+    size_t value;
+} outputs;
+
+static size_t extent(size_t rows, size_t columns, size_t stride) {
+    return rows && columns ? (rows - 1) * stride + columns : 0;
+}
+
+static guarded filled(size_t count, const kernel_case *c) {
+    guarded array = guarded_make(count, c->at_end);
+    for (size_t i = 0; i < count; ++i)
+        array.data[i] = c->kind == TIES ? rintf(uniform() * 6.0f) / 2.0f * c->scale : uniform() * c->scale;
+    return array;
+}
+
+static kernel_case make_case(size_t batch, size_t n_in, size_t n_out, size_t gap, float p, float scale, data_kind kind,
+                             int at_end) {
+    kernel_case c = {{batch, n_in, n_out, n_in + gap, n_in + 2 * gap, n_out + gap}, p, scale, kind, at_end,
+                     {0}, {0}, {0}, {0}, {0}, {0}, {0}, {0}};
+    const lfd_kernels *ref = lfd_kernels_for(LFD_ISA_REF);
+    size_t x_size = extent(batch, n_in, c.shape.x_stride), w_size = extent(n_out, n_in, c.shape.w_stride);
+    size_t y_size = extent(batch, n_out, c.shape.y_stride);
+    c.x = filled(x_size, &c);
+    c.w = filled(w_size, &c);
+    if (kind == EQUAL_ROWS && batch && n_out)
+        memcpy(c.w.data + (n_out / 2) * c.shape.w_stride, c.x.data, n_in * sizeof(float));
+    c.x_upper = guarded_make(x_size, at_end);
+    for (size_t i = 0; i < x_size; ++i)
+        c.x_upper.data[i] = i % 3 == 0 ? c.x.data[i] : c.x.data[i] + (uniform() + 0.5f) * scale;
+    c.y = filled(y_size, &c);
+    c.grad = filled(y_size, &c);
+    c.argmax = guarded_make(y_size, at_end);
+    c.arg_l = guarded_make(y_size, at_end);
+    c.arg_u = guarded_make(y_size, at_end);
+    guarded lower = guarded_make(y_size, at_end), upper = guarded_make(y_size, at_end);
+    ref->bounds_argmax(&c.shape, c.x.data, c.x_upper.data, c.w.data, lower.data, upper.data,
+                       (int32_t *)(void *)c.arg_l.data, (int32_t *)(void *)c.arg_u.data);
+    ref->linf_argmax(&c.shape, c.x.data, c.w.data, lower.data, (int32_t *)(void *)c.argmax.data);
+    guarded_free(&lower);
+    guarded_free(&upper);
+    if (isfinite(p)) {
+        lfd_power power;
+        lfd_power_init(&power, p, n_in);
+        ref->lp_forward(&c.shape, &power, c.x.data, c.w.data, c.y.data);
+    }
+    return c;
+}
+
+static void free_case(kernel_case *c) {
+    guarded *all[] = {&c->x, &c->x_upper, &c->w, &c->y, &c->grad, &c->argmax, &c->arg_l, &c->arg_u};
+    for (size_t i = 0; i < sizeof all / sizeof *all; ++i) guarded_free(all[i]);
+}
+
+/* One runner per kernel: makes what the kernel needs of outputs and calls it. Outputs hold the same numbers on every
+ * call, negative zeros among them. */
+static guarded output_of(size_t count, const kernel_case *c) {
+    guarded array = guarded_make(count, c->at_end);
+    for (size_t i = 0; i < count; ++i) array.data[i] = i % 3 == 0 ? -0.0f : (float)(i % 7) * 0.125f;
+    return array;
+}
+
+static guarded y_like(const kernel_case *c) {
+    return output_of(extent(c->shape.batch, c->shape.n_out, c->shape.y_stride), c);
+}
+static guarded x_like(const kernel_case *c) {
+    return output_of(extent(c->shape.batch, c->shape.n_in, c->shape.x_stride), c);
+}
+static guarded w_like(const kernel_case *c) {
+    return output_of(extent(c->shape.n_out, c->shape.n_in, c->shape.w_stride), c);
+}
+static int32_t *ints(guarded *array) {
+    return (int32_t *)(void *)array->data;
+}
+
+static outputs run_linf_forward(const lfd_kernels *k, kernel_case *c) {
+    outputs out = {{y_like(c)}, 0};
+    k->linf_forward(&c->shape, c->x.data, c->w.data, out.array[0].data);
+    return out;
+}
+static outputs run_linf_argmax(const lfd_kernels *k, kernel_case *c) {
+    outputs out = {{y_like(c), y_like(c)}, 0};
+    k->linf_argmax(&c->shape, c->x.data, c->w.data, out.array[0].data, ints(&out.array[1]));
+    return out;
+}
+static outputs run_linf_backward_x(const lfd_kernels *k, kernel_case *c) {
+    outputs out = {{x_like(c)}, 0};
+    if (c->shape.n_in == 0) return out;
+    k->linf_backward_x(&c->shape, c->x.data, c->w.data, ints(&c->argmax), c->grad.data, out.array[0].data);
+    return out;
+}
+static outputs run_linf_backward_w(const lfd_kernels *k, kernel_case *c) {
+    outputs out = {{w_like(c)}, 0};
+    if (c->shape.n_in == 0) return out;
+    k->linf_backward_w(&c->shape, c->x.data, c->w.data, ints(&c->argmax), c->grad.data, out.array[0].data);
+    return out;
+}
+static outputs run_lp_forward(const lfd_kernels *k, kernel_case *c) {
+    outputs out = {{y_like(c)}, 0};
+    lfd_power power;
+    lfd_power_init(&power, c->p, c->shape.n_in);
+    k->lp_forward(&c->shape, &power, c->x.data, c->w.data, out.array[0].data);
+    for (size_t b = 0; b < c->shape.batch; ++b)
+        for (size_t o = 0; o < c->shape.n_out; ++o)
+            assert_true(isfinite(out.array[0].data[b * c->shape.y_stride + o]));
+    return out;
+}
+static outputs run_lp_backward(const lfd_kernels *k, kernel_case *c) {
+    outputs out = {{x_like(c), w_like(c), x_like(c), w_like(c)}, 0};
+    lfd_power power;
+    lfd_power_init(&power, c->p, c->shape.n_in);
+    k->lp_backward(&c->shape, &power, c->x.data, c->w.data, c->y.data, c->grad.data, out.array[0].data,
+                   out.array[1].data);
+    k->lp_backward(&c->shape, &power, c->x.data, c->w.data, c->y.data, c->grad.data, out.array[2].data, NULL);
+    k->lp_backward(&c->shape, &power, c->x.data, c->w.data, c->y.data, c->grad.data, NULL, out.array[3].data);
+    assert_memory_equal(out.array[0].data, out.array[2].data, out.array[0].count * sizeof(float));
+    assert_memory_equal(out.array[1].data, out.array[3].data, out.array[1].count * sizeof(float));
+    return out;
+}
+static outputs run_bounds_forward(const lfd_kernels *k, kernel_case *c) {
+    outputs out = {{y_like(c), y_like(c)}, 0};
+    k->bounds_forward(&c->shape, c->x.data, c->x_upper.data, c->w.data, out.array[0].data, out.array[1].data);
+    return out;
+}
+static outputs run_bounds_argmax(const lfd_kernels *k, kernel_case *c) {
+    outputs out = {{y_like(c), y_like(c), y_like(c), y_like(c)}, 0};
+    k->bounds_argmax(&c->shape, c->x.data, c->x_upper.data, c->w.data, out.array[0].data, out.array[1].data,
+                     ints(&out.array[2]), ints(&out.array[3]));
+    return out;
+}
+static outputs run_bounds_backward_x(const lfd_kernels *k, kernel_case *c) {
+    outputs out = {{x_like(c), x_like(c)}, 0};
+    k->bounds_backward_x(&c->shape, c->x.data, c->x_upper.data, c->w.data, ints(&c->arg_l), ints(&c->arg_u),
+                         c->grad.data, c->y.data, out.array[0].data, out.array[1].data);
+    return out;
+}
+static outputs run_bounds_backward_w(const lfd_kernels *k, kernel_case *c) {
+    outputs out = {{w_like(c)}, 0};
+    k->bounds_backward_w(&c->shape, c->x.data, c->x_upper.data, c->w.data, ints(&c->arg_l), ints(&c->arg_u),
+                         c->grad.data, c->y.data, out.array[0].data);
+    return out;
+}
+static outputs run_adam(const lfd_kernels *k, kernel_case *c) {
+    outputs out = {{w_like(c), w_like(c), w_like(c)}, 0};
+    lfd_adam adam = {0.9f, 0.1f, 0.99f, 0.01f, 0.03f, 0.7f, 1e-10f};
+    for (size_t i = 0; i < out.array[2].count; ++i) out.array[2].data[i] = fabsf(out.array[2].data[i]);
+    k->adam(c->w.count, &adam, c->w.data, out.array[0].data, out.array[1].data, out.array[2].data);
+    return out;
+}
+/* Finite arrays, then one with each kind of unfit number at a random place. */
+static outputs run_first_unfit(const lfd_kernels *k, kernel_case *c) {
+    static const float unfit[] = {NAN, -NAN, INFINITY, -INFINITY, 0x1.000002p100f, -0x1p127f};
+    outputs out = {{w_like(c)}, 0};
+    size_t n = out.array[0].count;
+    out.value = k->first_unfit(n, out.array[0].data);
+    assert_int_equal(out.value, n);
+    for (size_t i = 0; n > 0 && i < sizeof unfit / sizeof *unfit; ++i) {
+        size_t at = (i * 7919) % n;
+        float kept = out.array[0].data[at];
+        out.array[0].data[at] = unfit[i];
+        assert_int_equal(k->first_unfit(n, out.array[0].data), at);
+        out.array[0].data[at] = kept;
+    }
+    return out;
+}
+
+typedef outputs runner(const lfd_kernels *k, kernel_case *c);
+
+static void expect_same(const outputs *want, const outputs *got, const char *what, const kernel_case *c) {
+    assert_int_equal(want->value, got->value);
+    for (size_t i = 0; i < OUTPUTS; ++i) {
+        if (!want->array[i].mapping) continue;
+        if (memcmp(want->array[i].data, got->array[i].data, want->array[i].count * sizeof(float)) == 0) continue;
+        fail_msg("%s output %zu differs: batch %zu n_in %zu n_out %zu x_stride %zu p %g scale %g kind %d", what, i,
+                 c->shape.batch, c->shape.n_in, c->shape.n_out, c->shape.x_stride, (double)c->p, (double)c->scale,
+                 (int)c->kind);
+    }
+}
+
+static void free_outputs(outputs *out) {
+    for (size_t i = 0; i < OUTPUTS; ++i) guarded_free(&out->array[i]);
+}
+
+static void compare(const lfd_kernels *k, runner *run, const char *what, kernel_case c) {
+    outputs want = run(lfd_kernels_for(LFD_ISA_REF), &c), got = run(k, &c);
+    expect_same(&want, &got, what, &c);
+    free_outputs(&want);
+    free_outputs(&got);
+    free_case(&c);
+}
+
+/* The lane counts and panel widths of all instruction sets, one less, one more; and sizes past every block. */
+static const size_t sizes[] = {0, 1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 65};
+static const float powers[] = {1.0f, 1.0001f, 1.5f,  2.0f,  2.5f,  3.0f,   4.0f,   5.0f,   6.0f,
+                               7.0f, 8.0f,    8.5f,  12.0f, 15.9f, 16.0f,  33.3f,  100.0f, 1000.0f};
+static const float scales[] = {1.0f, 1e-6f, 1e6f, 1e-12f, 1e-38f, 1e29f};
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+static size_t pick(size_t count) {
+    return (size_t)((double)(uniform() + 0.5f) * (double)count) % count;
+}
+
+static void check_kernel(const lfd_kernels *k, runner *run, const char *what) {
+    for (size_t i = 0; i < COUNT(sizes); ++i) /* every size in every place, the others at random */
+        for (int place = 0; place < 3; ++place) {
+            size_t n[3] = {sizes[pick(COUNT(sizes))], sizes[pick(COUNT(sizes))], sizes[pick(COUNT(sizes))]};
+            n[place] = sizes[i];
+            compare(k, run, what,
+                    make_case(n[0], n[1], n[2], pick(3), powers[pick(COUNT(powers))], 1.0f, RANDOM, (int)pick(2)));
+        }
+    for (size_t i = 0; i < COUNT(powers); ++i)
+        for (size_t j = 0; j < COUNT(scales); ++j)
+            for (int kind = 0; kind < DATA_KINDS; ++kind)
+                compare(k, run, what,
+                        make_case(1 + pick(9), 1 + pick(90), 1 + pick(40), pick(3), powers[i], scales[j],
+                                  (data_kind)kind, (int)pick(2)));
+    for (size_t i = 0; i < COUNT(powers); ++i) { /* past every blocking constant */
+        compare(k, run, what, make_case(5, 1300 + pick(9), 37, 1, powers[i], 1.0f, RANDOM, 1));
+        compare(k, run, what, make_case(101, 19, 67, 0, powers[i], 1.0f, TIES, 0));
+    }
+}
+
+typedef struct row {
+    const char *kernel;
+    runner *run;
+    int isa;
+} row;
+
+static void test_row(void **state) {
+    const row *r = *state;
+    const lfd_kernels *k = lfd_kernels_for(r->isa);
+    if (!k) skip();
+    check_kernel(k, r->run, r->kernel);
+}
+
+/* The tables name themselves, and every machine has the reference. */
+static void test_tables(void **state) {
+    (void)state;
+    static const char *const names[] = {"ref", "avx2", "avx512"};
+    for (int isa = 0; isa < LFD_ISA_COUNT; ++isa) {
+        const lfd_kernels *k = lfd_kernels_for(isa);
+        if (isa == LFD_ISA_REF) assert_non_null(k);
+        if (k) assert_string_equal(k->name, names[isa]);
+    }
+    assert_null(lfd_kernels_for(-1));
+    assert_null(lfd_kernels_for(LFD_ISA_COUNT));
+    assert_non_null(lfd_kernels_for(lfd_isa_best()));
+}
+
+/* Kernels an instruction set names as its own must not be the reference's in disguise. */
+static void test_overrides(void **state) {
+    (void)state;
+    const lfd_kernels *ref = lfd_kernels_for(LFD_ISA_REF);
+    for (int isa = LFD_ISA_AVX2; isa < LFD_ISA_COUNT; ++isa) {
+        const lfd_kernels *k = lfd_kernels_for(isa);
+        if (!k) continue;
+        assert_true(k->linf_forward != ref->linf_forward && k->linf_argmax != ref->linf_argmax);
+        assert_true(k->lp_forward != ref->lp_forward && k->lp_backward != ref->lp_backward);
+        assert_true(k->bounds_forward != ref->bounds_forward && k->bounds_argmax != ref->bounds_argmax);
+        assert_true(k->adam != ref->adam && k->first_unfit != ref->first_unfit);
+    }
+}
+
+int main(void) {
+    static row rows[] = {
+#define ROWS(kernel) {#kernel "/avx2", run_##kernel, LFD_ISA_AVX2}, {#kernel "/avx512", run_##kernel, LFD_ISA_AVX512},
+#define LFD_KERNEL(result, kernel, parameters) ROWS(kernel)
+#include "../../lib/kernels.def"
+#undef LFD_KERNEL
+    };
+    struct CMUnitTest tests[COUNT(rows) + 2] = {cmocka_unit_test(test_tables), cmocka_unit_test(test_overrides)};
+    for (size_t i = 0; i < COUNT(rows); ++i)
+        tests[i + 2] = (struct CMUnitTest){rows[i].kernel, test_row, NULL, NULL, &rows[i]};
+    const char *text = getenv("LINFDIST_TEST_SEED");
+    if (text) seed = strtoull(text, NULL, 10);
+    printf("seed %llu\n", (unsigned long long)seed);
+    return cmocka_run_group_tests_name("kernels", tests, NULL, NULL);
+}

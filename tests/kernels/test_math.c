@@ -1,0 +1,89 @@
+/* The library's own transcendentals against long double: the error bounds that math.h promises. */
+#include "../../lib/math.h"
+
+#include <float.h>
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+static uint64_t state_of_random = 7;
+
+static double uniform(double low, double high) {
+    state_of_random = state_of_random * 6364136223846793005u + 1442695040888963407u;
+    return low + (high - low) * (double)(state_of_random >> 11) * 0x1p-53;
+}
+
+/* |got - want| in units of want's last place. */
+static double ulps(double got, long double want) {
+    int exponent;
+    frexpl(want, &exponent);
+    return (double)(fabsl((long double)got - want) / ldexpl(1.0L, exponent - 53));
+}
+
+enum { SAMPLES = 200000 };
+static const long double PI = 3.14159265358979323846264338327950288L;
+
+static void test_exp(void **state) {
+    (void)state;
+    for (int i = 0; i < SAMPLES; ++i) {
+        double x = uniform(-708.0, 709.0), y = uniform(-1022.0, 1023.0), z = uniform(-1.0, 1.0);
+        assert_true(ulps(lfd_exp(x), expl(x)) < 2.0);
+        assert_true(ulps(lfd_exp(z), expl(z)) < 2.0);
+        assert_true(ulps(lfd_exp2(y), exp2l(y)) < 2.0);
+    }
+}
+
+static void test_log(void **state) {
+    (void)state;
+    for (int i = 0; i < SAMPLES; ++i) {
+        double x = ldexp(uniform(1.0, 2.0), (int)uniform(-1022.0, 1023.0)), near_one = uniform(0.5, 2.0);
+        assert_true(ulps(lfd_log(x), logl(x)) < 4.0);
+        assert_true(ulps(lfd_log(near_one), logl(near_one)) < 4.0);
+        assert_true(ulps(lfd_log2(x), log2l(x)) < 4.0);
+        assert_true(ulps(lfd_log2(near_one), log2l(near_one)) < 4.0);
+    }
+}
+
+/* Absolute error, in units of 2^-53. */
+static void test_trigonometry(void **state) {
+    (void)state;
+    for (int i = 0; i < SAMPLES; ++i) {
+        double x = uniform(-8.0, 8.0);
+        assert_true(fabsl((long double)lfd_cospi(x) - cosl(PI * (long double)x)) < 2.0L * 0x1p-53L);
+        assert_true(fabsl((long double)lfd_sinpi(x) - sinl(PI * (long double)x)) < 2.0L * 0x1p-53L);
+    }
+    for (int n = -4; n <= 4; ++n) {
+        assert_true(lfd_cospi(n) == (n % 2 == 0 ? 1.0 : -1.0));
+        assert_true(lfd_cospi(n + 0.5) == 0.0 && lfd_sinpi(n) == 0.0);
+    }
+}
+
+static void test_pow(void **state) {
+    (void)state;
+    for (int i = 0; i < SAMPLES; ++i) {
+        double x = uniform(1e-4, 1e4), y = uniform(-4.0, 4.0);
+        double bound = 4.0 + fabs(y * log2(x)) * 4.0; /* the exponent's own rounding */
+        assert_true(ulps(lfd_pow(x, y), powl(x, y)) < bound);
+    }
+}
+
+static void test_corners(void **state) {
+    (void)state;
+    assert_true(lfd_exp(0.0) == 1.0 && lfd_exp2(0.0) == 1.0 && lfd_log(1.0) == 0.0 && lfd_log2(1.0) == 0.0);
+    assert_true(lfd_exp2(10.0) == 1024.0 && lfd_log2(0x1p-1074) == -1074.0 && lfd_log2(8.0) == 3.0);
+    assert_true(lfd_exp(-INFINITY) == 0.0 && isinf(lfd_exp(INFINITY)) && isinf(lfd_exp2(1024.0)));
+    assert_true(isnan(lfd_exp((double)NAN)) && isnan(lfd_exp2((double)NAN)));
+    assert_true(lfd_exp2(-1074.0) == 0x1p-1074 && lfd_exp2(-1100.0) == 0.0);
+    assert_true(lfd_pow(0.0, 2.0) == 0.0 && lfd_pow(5.0, 0.0) == 1.0 && lfd_pow(1.0, 1e300) == 1.0);
+    assert_true(lfd_sqrt(2.0) == sqrt(2.0) && lfd_sqrtf(2.0f) == sqrtf(2.0f));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_exp), cmocka_unit_test(test_log),
+                                       cmocka_unit_test(test_trigonometry), cmocka_unit_test(test_pow),
+                                       cmocka_unit_test(test_corners)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

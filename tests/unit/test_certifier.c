@@ -1,0 +1,695 @@
+/* Certifiers: what they claim must hold for the floating-point net, and be the most they can claim. */
+#include <fenv.h>
+#include <math.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "../../src/units.h"
+#include "file_support.h"
+#include "net_support.h"
+
+#define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
+
+enum { N_IN = 12, CLASSES = 4, SAMPLES = 40 };
+enum { MARGIN = LINFDIST_METHOD_MARGIN, INTERVAL = LINFDIST_METHOD_INTERVAL };
+static const double means[3] = {0.4914, 0.4822, 0.4465};
+static const double std = 0.2009;
+
+static linfdist_context *context;
+
+static int setup(void **state) {
+    (void)state;
+    context = net_context(NULL, 1);
+    return 0;
+}
+
+static int teardown(void **state) {
+    (void)state;
+    linfdist_context_destroy(context);
+    return 0;
+}
+
+static void make_pixels(float *x, size_t count, uint32_t seed);
+static void normalize(const float *x, float *normalized, int64_t samples);
+
+/* Biases with which every class wins some samples. */
+static void balance(linfdist_model *model) {
+    linfdist_run *run = NULL;
+    float x[SAMPLES * N_IN], normalized[SAMPLES * N_IN], *bias = net_tensor(model, "fc_dist.2.bias").data;
+    const float *distances;
+    int64_t batch, classes;
+    make_pixels(x, LENGTH(x), 555);
+    normalize(x, normalized, SAMPLES);
+    OK(linfdist_run_create(model, LINFDIST_RUN_INFERENCE, SAMPLES, &run));
+    OK(linfdist_forward(run, normalized, N_IN, SAMPLES, LINFDIST_EVALUATE, INFINITY));
+    OK(linfdist_run_distances(run, &distances, &batch, &classes));
+    for (int k = 0; k < SAMPLES * CLASSES; ++k) bias[k % CLASSES] -= distances[k] / SAMPLES;
+    linfdist_run_destroy(run);
+}
+
+/* Three channels of 2 x 2 pixels in [0, 1]. */
+static linfdist_model *make_model(linfdist_context *from, uint64_t seed) {
+    linfdist_mlp_options o;
+    linfdist_model *model = NULL;
+    const linfdist_statistics statistics = {sizeof statistics, 3, means, std, 0.0, 1.0};
+    OK(linfdist_mlp_options_init(&o, sizeof o));
+    o.channels = 3;
+    o.height = o.width_px = 2;
+    o.classes = CLASSES;
+    o.depth = 3;
+    o.width = 20;
+    o.identity_value = 0.0f;
+    o.seed = seed;
+    OK(linfdist_model_create_mlp(from, &o, &model));
+    net_disturb(model, (uint32_t)seed);
+    balance(model);
+    OK(linfdist_model_set_statistics(model, &statistics));
+    return model;
+}
+
+static linfdist_certifier *make_certifier(const linfdist_model *model) {
+    linfdist_certifier *certifier = NULL;
+    OK(linfdist_certifier_create(model, &certifier));
+    return certifier;
+}
+
+/* Pixels, some at the ends of the valid range. */
+static void make_pixels(float *x, size_t count, uint32_t seed) {
+    net_uniform(x, count, -0.2f, 1.2f, seed);
+    for (size_t i = 0; i < count; ++i) x[i] = fminf(fmaxf(x[i], 0.0f), 1.0f);
+}
+
+static void normalize(const float *x, float *normalized, int64_t samples) {
+    for (int64_t i = 0; i < samples * N_IN; ++i) normalized[i] = (float)(((double)x[i] - means[i % N_IN / 4]) / std);
+}
+
+/* Predictions of the floating-point net. */
+static void predict(linfdist_run *run, const float *x, int64_t samples, int32_t *predicted, float *margin) {
+    float *normalized = malloc((size_t)samples * N_IN * sizeof *normalized);
+    const float *distances;
+    int64_t batch, classes;
+    normalize(x, normalized, samples);
+    OK(linfdist_forward(run, normalized, N_IN, samples, LINFDIST_EVALUATE, INFINITY));
+    OK(linfdist_run_distances(run, &distances, &batch, &classes));
+    OK(linfdist_margins(distances, NULL, batch, classes, predicted, margin));
+    free(normalized);
+}
+
+static int32_t certified_at(const linfdist_certifier *c, int32_t method, const float *x, double eps) {
+    int32_t certified = -1;
+    OK(linfdist_certify_at(c, method, x, N_IN, 1, eps, NULL, &certified));
+    assert_true(certified == 0 || certified == 1);
+    return certified;
+}
+
+/* ---- values ---- */
+
+static void test_predictions(void **state) {
+    linfdist_model *model = make_model(context, 3);
+    linfdist_certifier *c = make_certifier(model);
+    linfdist_run *run = NULL;
+    float x[SAMPLES * N_IN], margin[SAMPLES], expected_margin[SAMPLES];
+    int32_t predicted[SAMPLES], at[SAMPLES], expected[SAMPLES], certified[SAMPLES], wins[CLASSES] = {0};
+    (void)state;
+    make_pixels(x, LENGTH(x), 1);
+    OK(linfdist_run_create(model, LINFDIST_RUN_INFERENCE, SAMPLES, &run));
+    predict(run, x, SAMPLES, expected, expected_margin);
+    OK(linfdist_certify(c, MARGIN, x, N_IN, SAMPLES, predicted, margin, NULL));
+    OK(linfdist_certify_at(c, INTERVAL, x, N_IN, SAMPLES, 0.01, at, certified));
+    assert_memory_equal(predicted, expected, sizeof expected);
+    assert_memory_equal(at, expected, sizeof expected);
+    assert_memory_equal(margin, expected_margin, sizeof margin);
+    for (int i = 0; i < SAMPLES; ++i) wins[predicted[i]] = 1;
+    assert_int_equal(wins[0] + wins[1] + wins[2] + wins[3], CLASSES);
+    linfdist_run_destroy(run);
+    linfdist_certifier_destroy(c);
+    linfdist_model_destroy(model);
+}
+
+/* One input, two classes at -1 and 2, without statistics: distances of 0.25 are 1.25 and 1.75. */
+static linfdist_model *hand_made(const linfdist_statistics *statistics) {
+    linfdist_model *model = net_mlp(context, 1, 1, 1, 2, 1);
+    linfdist_tensor weight = net_tensor(model, "fc_dist.0.weight");
+    weight.data[0] = -1.0f;
+    weight.data[1] = 2.0f;
+    OK(linfdist_model_set_statistics(model, statistics));
+    return model;
+}
+
+static void expect_hand_made(const linfdist_statistics *statistics, float pixel, int32_t method, int32_t label,
+                             float margin, float radius) {
+    linfdist_model *model = hand_made(statistics);
+    linfdist_certifier *c = make_certifier(model);
+    int32_t predicted = -1, certified = -1;
+    float m = -1.0f, r = -1.0f;
+    OK(linfdist_certify(c, method, &pixel, 1, 1, &predicted, &m, &r));
+    assert_int_equal(predicted, label);
+    assert_true(m == margin);
+    if (r != radius) print_error("radius %.9g, expected %.9g\n", (double)r, (double)radius);
+    assert_true(r == radius);
+    OK(linfdist_certify_at(c, method, &pixel, 1, 1, nextafter((double)r, 0), NULL, &certified));
+    assert_int_equal(certified, r > 0.0f);
+    linfdist_certifier_destroy(c);
+    linfdist_model_destroy(model);
+}
+
+static void test_hand_made(void **state) {
+    const double zero = 0.0;
+    const linfdist_statistics wide = {sizeof wide, 1, &zero, 2.0, -10.0, 10.0}; /* pixels are twice the inputs */
+    const linfdist_statistics narrow = {sizeof narrow, 1, &zero, 1.0, 0.0, 0.375};
+    (void)state;
+    /* The classes meet at 0.5. Distances about 1.5 are 2^-23 apart: the floating-point net tells the classes apart as
+     * long as 1 + u and 2 - u do not both round to 1.5, that is up to u = 0.5 - 3 * 2^-25. */
+    expect_hand_made(NULL, 0.25f, MARGIN, 0, 0.5f, 0.25f);
+    expect_hand_made(NULL, 0.25f, INTERVAL, 0, 0.5f, 0.25f - 0x3p-25f);
+    expect_hand_made(&wide, 0.5f, MARGIN, 0, 0.5f, 0.5f);
+    expect_hand_made(&wide, 0.5f, INTERVAL, 0, 0.5f, 0.5f - 0x3p-24f);
+    /* The clamp keeps every valid pixel from 0.5. */
+    expect_hand_made(&narrow, 0.25f, MARGIN, 0, 0.5f, 0.25f);
+    expect_hand_made(&narrow, 0.25f, INTERVAL, 0, 0.5f, 0.375f);
+    /* A tie. */
+    expect_hand_made(NULL, 0.5f, MARGIN, 0, 0.0f, 0.0f);
+    expect_hand_made(NULL, 0.5f, INTERVAL, 0, 0.0f, 0.0f);
+}
+
+/* The certificate holds at all numbers below the radius, and not at all of those below the next float. */
+static void check_margin_radius(linfdist_model *model, double deviation) {
+    const double zero = 0.0;
+    const linfdist_statistics statistics = {sizeof statistics, 1, &zero, deviation, -100.0, 100.0};
+    const float pixel = 0.0f;
+    OK(linfdist_model_set_statistics(model, &statistics));
+    linfdist_certifier *c = make_certifier(model);
+    int32_t below = -1, above = -1;
+    float radius;
+    OK(linfdist_certify(c, MARGIN, &pixel, 1, 1, NULL, NULL, &radius));
+    const float next = nextafterf(radius, 100);
+    OK(linfdist_certify_at(c, MARGIN, &pixel, 1, 1, nextafter((double)radius, 0), NULL, &below));
+    OK(linfdist_certify_at(c, MARGIN, &pixel, 1, 1, nextafter((double)next, 0), NULL, &above));
+    assert_true(below == 1 && above == 0);
+    linfdist_certifier_destroy(c);
+}
+
+/* Margins m and deviations that lead to a float radius, or nearly so: the products round in every way. */
+static void test_margin_radius(void **state) {
+    linfdist_model *model = hand_made(NULL);
+    (void)state;
+    for (int m = 1; m <= 40; ++m) {
+        net_tensor(model, "fc_dist.0.weight").data[1] = 1.0f + (float)m; /* distances 1 and 1 + m */
+        for (int k = 1; k <= 40; ++k) {
+            double deviation = 2.0 * (double)(1.0f / (float)k) / m;
+            check_margin_radius(model, deviation);
+            check_margin_radius(model, nextafter(deviation, 0));
+            check_margin_radius(model, nextafter(deviation, 9));
+        }
+    }
+    linfdist_model_destroy(model);
+}
+
+/* The nearest floats on both sides. */
+static void test_directed_rounding(void **state) {
+    static const double values[] = {0.0,           0.5,           1.0,        0.1,         -0.1,    0.3,
+                                    1.0 + 0x1p-30, 1.0 - 0x1p-30, 1e-50,      -1e-50,      0x1p100, -0x1p99,
+                                    1 / 3.0,       -1 / 3.0,      0x1.8p-149, -0x1.8p-149, 1e-40,   -0x1p-24 - 0x1p-60};
+    (void)state;
+    for (size_t i = 0; i < LENGTH(values); ++i) {
+        float below = lfd_float_below(values[i]), above = lfd_float_above(values[i]);
+        assert_true((double)below <= values[i] && values[i] <= (double)above);
+        assert_true(below == above || nextafterf(below, INFINITY) == above);
+        assert_int_equal(below == above, (double)(float)values[i] == values[i]);
+    }
+}
+
+/* Beside the boundary both distances round to 1.5, a tie that class 0 wins: the floating-point net changes its mind at
+ * less than half the margin. The interval certificate knows; the margin's speaks of exact arithmetic. */
+static void test_rounding(void **state) {
+    linfdist_model *model = hand_made(NULL);
+    linfdist_certifier *c = make_certifier(model);
+    const float x = 0.75f, near = nextafterf(0.5f, 1);
+    const double eps = (double)x - (double)near;
+    float radius[2];
+    int32_t predicted, certified;
+    (void)state;
+    OK(linfdist_certify(c, MARGIN, &x, 1, 1, &predicted, NULL, &radius[0]));
+    assert_int_equal(predicted, 1);
+    OK(linfdist_certify(c, INTERVAL, &near, 1, 1, &predicted, NULL, NULL));
+    assert_int_equal(predicted, 0);
+    OK(linfdist_certify(c, INTERVAL, &x, 1, 1, NULL, NULL, &radius[1]));
+    assert_true((double)radius[1] < eps && eps < (double)radius[0]);
+    OK(linfdist_certify_at(c, INTERVAL, &x, 1, 1, eps, NULL, &certified));
+    assert_int_equal(certified, 0);
+    linfdist_certifier_destroy(c);
+    linfdist_model_destroy(model);
+}
+
+/* ---- soundness ---- */
+
+/* A pixel within radius of x, as far as a random number or a coin says; checked without rounding. */
+static float perturbed(float x, float radius, float random, int corner) {
+    float t = corner ? (random < 0.0f ? -1.0f : 1.0f) : random;
+    float v = fminf(fmaxf(x + t * radius, 0.0f), 1.0f);
+    while (fabs((double)v - (double)x) > (double)radius) v = nextafterf(v, x);
+    return v;
+}
+
+/* No perturbation within the radius changes the prediction of the floating-point net. */
+static void test_sound(void **state) {
+    (void)state;
+    for (uint64_t seed = 1; seed <= 3; ++seed) {
+        linfdist_model *model = make_model(context, seed);
+        linfdist_certifier *c = make_certifier(model);
+        linfdist_run *run = NULL;
+        float x[SAMPLES * N_IN], t[SAMPLES * N_IN], near[SAMPLES * N_IN], radius[SAMPLES], margin[SAMPLES];
+        int32_t predicted[SAMPLES], now[SAMPLES];
+        double largest = 0.0;
+        make_pixels(x, LENGTH(x), (uint32_t)seed + 10);
+        OK(linfdist_run_create(model, LINFDIST_RUN_INFERENCE, SAMPLES, &run));
+        OK(linfdist_certify(c, INTERVAL, x, N_IN, SAMPLES, predicted, NULL, radius));
+        for (uint32_t trial = 0; trial < 500; ++trial) {
+            net_uniform(t, LENGTH(t), -1.0f, 1.0f, 1000 + trial);
+            for (size_t i = 0; i < LENGTH(x); ++i) near[i] = perturbed(x[i], radius[i / N_IN], t[i], trial % 2);
+            predict(run, near, SAMPLES, now, margin);
+            assert_memory_equal(now, predicted, sizeof now);
+            for (int i = 0; i < SAMPLES; ++i) assert_true(radius[i] == 0.0f || margin[i] > 0.0f);
+        }
+        for (int i = 0; i < SAMPLES; ++i) largest = fmax(largest, (double)radius[i]);
+        assert_true(largest > 0.02);
+        linfdist_run_destroy(run);
+        linfdist_certifier_destroy(c);
+        linfdist_model_destroy(model);
+    }
+}
+
+/* The next float is not certified; nothing above is, and everything below is. */
+static void test_maximal(void **state) {
+    linfdist_model *model = make_model(context, 5);
+    linfdist_certifier *c = make_certifier(model);
+    float x[SAMPLES * N_IN], interval[SAMPLES], margin_radius[SAMPLES];
+    int larger = 0;
+    (void)state;
+    make_pixels(x, LENGTH(x), 2);
+    OK(linfdist_certify(c, INTERVAL, x, N_IN, SAMPLES, NULL, NULL, interval));
+    OK(linfdist_certify(c, MARGIN, x, N_IN, SAMPLES, NULL, NULL, margin_radius));
+    for (int i = 0; i < SAMPLES; ++i) {
+        const float *pixels = x + i * N_IN;
+        assert_true(interval[i] > 0.0f && interval[i] < 1.0f);
+        assert_int_equal(certified_at(c, INTERVAL, pixels, (double)interval[i]), 1);
+        assert_int_equal(certified_at(c, INTERVAL, pixels, 0.5 * (double)interval[i]), 1);
+        assert_int_equal(certified_at(c, INTERVAL, pixels, (double)nextafterf(interval[i], 1)), 0);
+        assert_int_equal(certified_at(c, INTERVAL, pixels, 1.1 * (double)interval[i]), 0);
+        assert_int_equal(certified_at(c, MARGIN, pixels, nextafter((double)margin_radius[i], 0)), 1);
+        assert_int_equal(certified_at(c, MARGIN, pixels, (double)nextafterf(margin_radius[i], 1)), 0);
+        /* Up to the roundings of three layers, of numbers below 16, the interval's is the larger one. */
+        assert_true((double)interval[i] > (double)margin_radius[i] - 1e-6);
+        larger += (double)interval[i] > (double)margin_radius[i] + 1e-3;
+    }
+    assert_true(larger > 0); /* the clamp helps some */
+    linfdist_certifier_destroy(c);
+    linfdist_model_destroy(model);
+}
+
+/* Interval certificates as the contract states them, from the public pieces; eps is no float and its limits round
+ * outwards. */
+static int certified_by_hand(linfdist_run *run, const float *x, double eps, int32_t predicted) {
+    float lower[N_IN], upper[N_IN];
+    const float *l, *u;
+    int64_t batch, classes;
+    for (int i = 0; i < N_IN; ++i) {
+        float low = (float)((double)x[i] - eps), high = (float)((double)x[i] + eps);
+        if ((double)low > (double)x[i] - eps) low = nextafterf(low, -INFINITY);
+        if ((double)high < (double)x[i] + eps) high = nextafterf(high, INFINITY);
+        lower[i] = (float)(((double)fmaxf(low, 0.0f) - means[i / 4]) / std);
+        upper[i] = (float)(((double)fminf(high, 1.0f) - means[i / 4]) / std);
+    }
+    OK(linfdist_forward_bounds(run, lower, upper, N_IN, 1));
+    OK(linfdist_run_bounds(run, &l, &u, &batch, &classes));
+    for (int32_t j = 0; j < CLASSES; ++j) {
+        if (j != predicted && u[predicted] >= l[j]) return 0;
+    }
+    return 1;
+}
+
+static void test_intervals_by_hand(void **state) {
+    linfdist_model *model = make_model(context, 6);
+    linfdist_certifier *c = make_certifier(model);
+    linfdist_run *run = NULL;
+    float x[SAMPLES * N_IN];
+    int32_t predicted[SAMPLES], certified[SAMPLES];
+    int total = 0;
+    (void)state;
+    make_pixels(x, LENGTH(x), 3);
+    OK(linfdist_run_create(model, LINFDIST_RUN_INFERENCE, 1, &run));
+    for (double eps = 0.001; eps < 0.3; eps *= 1.1) {
+        OK(linfdist_certify_at(c, INTERVAL, x, N_IN, SAMPLES, eps, predicted, certified));
+        for (int i = 0; i < SAMPLES; ++i) {
+            assert_int_equal(certified[i], certified_by_hand(run, x + i * N_IN, eps, predicted[i]));
+            total += certified[i];
+        }
+    }
+    assert_true(total > SAMPLES);
+    linfdist_run_destroy(run);
+    linfdist_certifier_destroy(c);
+    linfdist_model_destroy(model);
+}
+
+/* A bias far away: no pixel can change the prediction. Radii beyond the range mean the range. */
+static void test_whole_range(void **state) {
+    linfdist_model *model = make_model(context, 5);
+    linfdist_certifier *c;
+    float x[N_IN], radius;
+    (void)state;
+    make_pixels(x, LENGTH(x), 2);
+    net_tensor(model, "fc_dist.2.bias").data[2] = -1e6f;
+    c = make_certifier(model);
+    for (int32_t method = MARGIN; method <= INTERVAL; ++method) {
+        OK(linfdist_certify(c, method, x, N_IN, 1, NULL, NULL, &radius));
+        assert_true(radius == 1.0f);
+        assert_int_equal(certified_at(c, method, x, 1.0), 1);
+    }
+    assert_int_equal(certified_at(c, INTERVAL, x, 1e300), 1);
+    assert_int_equal(certified_at(c, MARGIN, x, 1e300), 0); /* knows of no range */
+    linfdist_certifier_destroy(c);
+    linfdist_model_destroy(model);
+}
+
+static void test_without_statistics(void **state) {
+    linfdist_model *model = make_model(context, 5);
+    linfdist_certifier *c;
+    float x[SAMPLES * N_IN], margin[SAMPLES], radius[SAMPLES], next;
+    (void)state;
+    OK(linfdist_model_set_statistics(model, NULL));
+    net_uniform(x, LENGTH(x), -3, 3, 8);
+    c = make_certifier(model);
+    OK(linfdist_certify(c, INTERVAL, x, N_IN, SAMPLES, NULL, margin, radius));
+    for (int i = 0; i < SAMPLES; ++i) {
+        next = nextafterf(radius[i], INFINITY);
+        assert_true((double)radius[i] > 0.5 * (double)margin[i] * (1 - 1e-4) - 1e-6);
+        assert_int_equal(certified_at(c, INTERVAL, x + i * N_IN, (double)radius[i]), 1);
+        assert_int_equal(certified_at(c, INTERVAL, x + i * N_IN, (double)next), 0);
+    }
+    assert_int_equal(certified_at(c, INTERVAL, x, 0x1p100), 0);
+    assert_int_equal(certified_at(c, INTERVAL, x, 1e300), 0);
+    assert_int_equal(certified_at(c, MARGIN, x, 1e308), 0);
+    linfdist_certifier_destroy(c);
+    linfdist_model_destroy(model);
+}
+
+/* A limit that is no float: the float nearest to it is a valid pixel all the same. */
+static void test_decimal_range(void **state) {
+    const double mean = 0.2;
+    const linfdist_statistics statistics = {sizeof statistics, 1, &mean, 0.5, 0.1, 0.3};
+    linfdist_model *model = hand_made(&statistics);
+    linfdist_certifier *c = make_certifier(model);
+    const float x[3] = {0.1f, 0.2f, 0.3f}, outside = nextafterf(0.3f, 1);
+    float radius[3];
+    (void)state;
+    OK(linfdist_certify(c, INTERVAL, x, 1, 3, NULL, NULL, radius));
+    for (int i = 0; i < 3; ++i) assert_true(radius[i] >= 0.2f && radius[i] < 0.2000001f);
+    FAILS(linfdist_certify(c, INTERVAL, &outside, 1, 1, NULL, NULL, radius), LINFDIST_ERROR_RANGE, "pixel 0");
+    linfdist_certifier_destroy(c);
+    linfdist_model_destroy(model);
+}
+
+/* ---- ties ---- */
+
+static void test_ties(void **state) {
+    linfdist_model *model = make_model(context, 5);
+    linfdist_certifier *c;
+    float x[SAMPLES * N_IN], margin[SAMPLES], radius[SAMPLES];
+    int32_t predicted[SAMPLES];
+    (void)state;
+    linfdist_tensor weight = net_tensor(model, "fc_dist.2.weight"), bias = net_tensor(model, "fc_dist.2.bias");
+    for (int j = 1; j < CLASSES; ++j) memcpy(weight.data + j * 20, weight.data, 20 * sizeof(float));
+    for (int j = 0; j < CLASSES; ++j) bias.data[j] = j == 0 ? 5.0f : 1.0f;
+    make_pixels(x, LENGTH(x), 2);
+    c = make_certifier(model);
+    for (int32_t method = MARGIN; method <= INTERVAL; ++method) {
+        OK(linfdist_certify(c, method, x, N_IN, SAMPLES, predicted, margin, radius));
+        for (int i = 0; i < SAMPLES; ++i) {
+            assert_int_equal(predicted[i], 1);
+            assert_true(margin[i] == 0.0f && radius[i] == 0.0f);
+            assert_int_equal(certified_at(c, method, x + i * N_IN, 0.0), 0);
+        }
+    }
+    linfdist_certifier_destroy(c);
+    linfdist_model_destroy(model);
+}
+
+/* ---- sameness ---- */
+
+enum { MANY = 600 }; /* more than two chunks, the last not full */
+
+typedef struct answers {
+    int32_t predicted[MANY], certified[MANY];
+    float margin[MANY], radius[MANY];
+} answers;
+
+static linfdist_status ask(const linfdist_certifier *c, const float *x, answers *a) {
+    linfdist_status status = linfdist_certify(c, INTERVAL, x, N_IN + 1, MANY, a->predicted, a->margin, a->radius);
+    if (status != LINFDIST_OK) return status;
+    return linfdist_certify_at(c, INTERVAL, x, N_IN + 1, MANY, 0.03, NULL, a->certified);
+}
+
+static float *many_pixels(void) {
+    float *x = malloc(MANY * (N_IN + 1) * sizeof *x);
+    make_pixels(x, MANY * (N_IN + 1), 123);
+    for (int i = 0; i < MANY - 1; ++i) x[i * (N_IN + 1) + N_IN] = NAN; /* between the rows */
+    return x;
+}
+
+static answers *expected_answers(const linfdist_certifier *c, const float *x) {
+    answers *a = calloc(1, sizeof *a);
+    OK(ask(c, x, a));
+    return a;
+}
+
+static void test_chunks(void **state) {
+    linfdist_model *model = make_model(context, 5);
+    linfdist_certifier *c = make_certifier(model);
+    float *x = many_pixels(), margin, radius;
+    answers *a = expected_answers(c, x);
+    int32_t predicted;
+    (void)state;
+    for (int i = 0; i < MANY; i += 17) {
+        OK(linfdist_certify(c, INTERVAL, x + i * (N_IN + 1), N_IN, 1, &predicted, &margin, &radius));
+        assert_true(predicted == a->predicted[i] && margin == a->margin[i] && radius == a->radius[i]);
+        assert_int_equal(certified_at(c, INTERVAL, x + i * (N_IN + 1), 0.03), a->certified[i]);
+    }
+    free(x);
+    free(a);
+    linfdist_certifier_destroy(c);
+    linfdist_model_destroy(model);
+}
+
+static void expect_same(const linfdist_certifier *c, const float *x, const answers *expected) {
+    answers *a = expected_answers(c, x);
+    assert_memory_equal(a, expected, sizeof *a);
+    free(a);
+}
+
+/* Every instruction set, thread count and rounding mode of the host. */
+static void test_same_bits(void **state) {
+    static const char *const isas[] = {"ref", "avx2", "avx512"};
+    linfdist_model *model = make_model(context, 5);
+    linfdist_certifier *c = make_certifier(model);
+    float *x = many_pixels();
+    answers *expected = expected_answers(c, x);
+    (void)state;
+    for (size_t i = 0; i < LENGTH(isas); ++i) {
+        for (int32_t threads = 1; threads <= 3 && linfdist_isa_available(isas[i]); ++threads) {
+            linfdist_context *own = net_context(isas[i], threads);
+            linfdist_model *other = make_model(own, 5);
+            linfdist_certifier *certifier = make_certifier(other);
+            linfdist_context_destroy(own);
+            linfdist_model_destroy(other);
+            expect_same(certifier, x, expected);
+            linfdist_certifier_destroy(certifier);
+        }
+    }
+    fesetround(FE_UPWARD);
+    expect_same(c, x, expected);
+    fesetround(FE_TOWARDZERO);
+    expect_same(c, x, expected);
+    fesetround(FE_TONEAREST);
+    free(x);
+    free(expected);
+    linfdist_certifier_destroy(c);
+    linfdist_model_destroy(model);
+}
+
+/* Later changes of the model, and its end, are not seen. */
+static void test_snapshot(void **state) {
+    linfdist_context *own = net_context(NULL, 1);
+    linfdist_model *model = make_model(own, 5);
+    linfdist_certifier *c = make_certifier(model);
+    float *x = many_pixels();
+    answers *expected = expected_answers(c, x);
+    (void)state;
+    linfdist_context_destroy(own);
+    net_disturb(model, 99);
+    net_tensor(model, "fc_dist.1.weight").data[3] = NAN;
+    OK(linfdist_model_set_statistics(model, NULL));
+    expect_same(c, x, expected);
+    linfdist_model_destroy(model);
+    expect_same(c, x, expected);
+    free(x);
+    free(expected);
+    linfdist_certifier_destroy(c);
+}
+
+typedef struct worker {
+    const linfdist_certifier *certifier;
+    const float *x;
+    const answers *expected;
+    int mismatches;
+} worker;
+
+static void *work(void *data) {
+    worker *w = data;
+    answers *a = calloc(1, sizeof *a);
+    for (int i = 0; i < 3; ++i) {
+        if (ask(w->certifier, w->x, a) != LINFDIST_OK || memcmp(a, w->expected, sizeof *a) != 0) ++w->mismatches;
+    }
+    free(a);
+    return NULL;
+}
+
+static void test_threads(void **state) {
+    linfdist_context *own = net_context(NULL, 2);
+    linfdist_model *model = make_model(own, 5);
+    linfdist_certifier *c = make_certifier(model);
+    float *x = many_pixels();
+    answers *expected = expected_answers(c, x);
+    pthread_t threads[5];
+    worker workers[5];
+    (void)state;
+    for (size_t i = 0; i < LENGTH(threads); ++i) {
+        workers[i] = (worker){c, x, expected, 0};
+        assert_int_equal(pthread_create(&threads[i], NULL, work, &workers[i]), 0);
+    }
+    for (size_t i = 0; i < LENGTH(threads); ++i) {
+        pthread_join(threads[i], NULL);
+        assert_int_equal(workers[i].mismatches, 0);
+    }
+    free(x);
+    free(expected);
+    linfdist_certifier_destroy(c);
+    linfdist_model_destroy(model);
+    linfdist_context_destroy(own);
+}
+
+/* ---- errors ---- */
+
+static void expect_no_certifier(float scalar, float weight, linfdist_status status, const char *text) {
+    linfdist_model *model = make_model(context, 5);
+    linfdist_certifier *c = NULL;
+    net_tensor(model, "scalar").data[0] = scalar;
+    net_tensor(model, "fc_dist.1.weight").data[9] = weight;
+    FAILS(linfdist_certifier_create(model, &c), status, text);
+    assert_null(c);
+    linfdist_model_destroy(model);
+}
+
+static void test_refused_models(void **state) {
+    linfdist_model *model = make_model(context, 5);
+    linfdist_certifier *c = NULL;
+    (void)state;
+    expect_no_certifier(0.0f, 1.0f, LINFDIST_ERROR_RANGE, "scalar is 0");
+    expect_no_certifier(-2.0f, 1.0f, LINFDIST_ERROR_RANGE, "scalar is -2");
+    expect_no_certifier(NAN, 1.0f, LINFDIST_ERROR_RANGE, "scalar is nan");
+    expect_no_certifier(INFINITY, 1.0f, LINFDIST_ERROR_RANGE, "scalar is inf");
+    expect_no_certifier(1.0f, NAN, LINFDIST_ERROR_NOT_FINITE, "fc_dist.1.weight");
+    expect_no_certifier(1.0f, 1e38f, LINFDIST_ERROR_NOT_FINITE, "fc_dist.1.weight");
+    FAILS(linfdist_certifier_create(NULL, &c), LINFDIST_ERROR_INVALID_ARGUMENT, "model");
+    FAILS(linfdist_certifier_create(model, NULL), LINFDIST_ERROR_INVALID_ARGUMENT, "certifier");
+    linfdist_certifier_destroy(NULL);
+    linfdist_model_destroy(model);
+}
+
+/* The bad pixel is in the last chunk; no output was touched. */
+static void expect_bad_pixel(const linfdist_certifier *c, float value, linfdist_status status, const char *text) {
+    float *x = many_pixels();
+    answers *a = malloc(sizeof *a), *before = malloc(sizeof *a);
+    memset(a, 0x5a, sizeof *a);
+    memcpy(before, a, sizeof *a);
+    x[(MANY - 1) * (N_IN + 1) + 7] = value;
+    FAILS(linfdist_certify(c, MARGIN, x, N_IN + 1, MANY, a->predicted, a->margin, a->radius), status, text);
+    FAILS(linfdist_certify_at(c, INTERVAL, x, N_IN + 1, MANY, 0.1, a->predicted, a->certified), status, text);
+    assert_memory_equal(a, before, sizeof *a);
+    free(x);
+    free(a);
+    free(before);
+}
+
+static void test_bad_arguments(void **state) {
+    linfdist_model *model = make_model(context, 5);
+    linfdist_certifier *c = make_certifier(model);
+    float x[N_IN] = {0}, radius;
+    int32_t certified;
+    (void)state;
+    expect_bad_pixel(c, NAN, LINFDIST_ERROR_NOT_FINITE, "x");
+    expect_bad_pixel(c, INFINITY, LINFDIST_ERROR_NOT_FINITE, "x");
+    expect_bad_pixel(c, 1.5f, LINFDIST_ERROR_RANGE, "pixel 7 of sample 599 is 1.5");
+    expect_bad_pixel(c, -0.25f, LINFDIST_ERROR_RANGE, "pixel 7 of sample 599 is -0.25");
+    expect_bad_pixel(c, -1e-40f, LINFDIST_ERROR_RANGE, "pixel 7 of sample 599 is -");
+    FAILS(linfdist_certify(NULL, MARGIN, x, N_IN, 1, NULL, NULL, &radius), LINFDIST_ERROR_INVALID_ARGUMENT,
+          "certifier");
+    FAILS(linfdist_certify(c, MARGIN, NULL, N_IN, 1, NULL, NULL, &radius), LINFDIST_ERROR_INVALID_ARGUMENT, "x");
+    FAILS(linfdist_certify(c, 0, x, N_IN, 1, NULL, NULL, &radius), LINFDIST_ERROR_INVALID_ARGUMENT, "method is 0");
+    FAILS(linfdist_certify(c, 3, x, N_IN, 1, NULL, NULL, &radius), LINFDIST_ERROR_INVALID_ARGUMENT, "method is 3");
+    FAILS(linfdist_certify(c, MARGIN, x, 3, 1, NULL, NULL, &radius), LINFDIST_ERROR_INVALID_ARGUMENT, "x");
+    FAILS(linfdist_certify(c, MARGIN, x, N_IN, 0, NULL, NULL, &radius), LINFDIST_ERROR_INVALID_ARGUMENT, "x");
+    FAILS(linfdist_certify(c, MARGIN, x, INT64_MAX, 9, NULL, NULL, &radius), LINFDIST_ERROR_INVALID_ARGUMENT, "x");
+    FAILS(linfdist_certify_at(c, MARGIN, x, N_IN, 1, 0.1, NULL, NULL), LINFDIST_ERROR_INVALID_ARGUMENT, "certified");
+    FAILS(linfdist_certify_at(c, MARGIN, x, N_IN, 1, NAN, NULL, &certified), LINFDIST_ERROR_INVALID_ARGUMENT, "nan");
+    FAILS(linfdist_certify_at(c, MARGIN, x, N_IN, 1, -0.1, NULL, &certified), LINFDIST_ERROR_INVALID_ARGUMENT, "-0.1");
+    FAILS(linfdist_certify_at(c, MARGIN, x, N_IN, 1, INFINITY, NULL, &certified), LINFDIST_ERROR_INVALID_ARGUMENT,
+          "eps_raw is inf");
+    OK(linfdist_certify(c, MARGIN, x, N_IN, 1, NULL, NULL, NULL));
+    linfdist_certifier_destroy(c);
+    linfdist_model_destroy(model);
+}
+
+/* Every allocation fails in turn, of the certifier and of its calls. */
+static void test_out_of_memory(void **state) {
+    linfdist_status status = LINFDIST_ERROR_OUT_OF_MEMORY;
+    long failures = 0;
+    (void)state;
+    while (status != LINFDIST_OK) {
+        scripted_memory memory = {0};
+        linfdist_context *scripted = scripted_context(&memory);
+        linfdist_model *model = make_model(scripted, 5);
+        linfdist_certifier *c = NULL;
+        float x[N_IN] = {0}, radius = -1.0f;
+        memory.failing_call = memory.calls + ++failures;
+        status = linfdist_certifier_create(model, &c);
+        if (status == LINFDIST_OK) status = linfdist_certify(c, INTERVAL, x, N_IN, 1, NULL, NULL, &radius);
+        assert_true(status == LINFDIST_OK || (status == LINFDIST_ERROR_OUT_OF_MEMORY && radius == -1.0f));
+        linfdist_context_destroy(scripted);
+        linfdist_certifier_destroy(c);
+        linfdist_model_destroy(model);
+        assert_int_equal(memory.live, 0);
+    }
+    assert_true(failures > 15);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_predictions),    cmocka_unit_test(test_hand_made),
+        cmocka_unit_test(test_margin_radius),  cmocka_unit_test(test_directed_rounding),
+        cmocka_unit_test(test_rounding),       cmocka_unit_test(test_sound),
+        cmocka_unit_test(test_maximal),        cmocka_unit_test(test_intervals_by_hand),
+        cmocka_unit_test(test_whole_range),    cmocka_unit_test(test_without_statistics),
+        cmocka_unit_test(test_decimal_range),  cmocka_unit_test(test_ties),
+        cmocka_unit_test(test_chunks),         cmocka_unit_test(test_same_bits),
+        cmocka_unit_test(test_snapshot),       cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_refused_models), cmocka_unit_test(test_bad_arguments),
+        cmocka_unit_test(test_out_of_memory),
+    };
+    return cmocka_run_group_tests_name("certifier", tests, setup, teardown);
+}

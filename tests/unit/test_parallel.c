@@ -1,0 +1,256 @@
+/* Threads: the pool, host executors, the floating-point environment and fork(). */
+#define _POSIX_C_SOURCE 200809L
+#include "expect.h"
+
+#include <fenv.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "context.h"
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define TEST_SANITIZED
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define TEST_SANITIZED
+#endif
+#endif
+
+static linfdist_context *make_context(int32_t threads) {
+    linfdist_context_options options;
+    linfdist_context *context = NULL;
+    expect_ok(linfdist_context_options_init(&options, sizeof options));
+    options.threads = threads;
+    expect_ok(linfdist_context_create(&options, &context));
+    return context;
+}
+
+enum { TASKS = 1000 };
+
+typedef struct tally {
+    linfdist_context *context;
+    atomic_int runs[TASKS];
+    atomic_int nested;
+} tally;
+
+static void count_run(void *data, size_t index) {
+    tally *t = data;
+    assert_true(index < TASKS);
+    atomic_fetch_add(&t->runs[index], 1);
+}
+
+static void count_nested(void *data, size_t index) {
+    (void)index;
+    atomic_fetch_add(&((tally *)data)->nested, 1);
+}
+
+static void call_again(void *data, size_t index) {
+    tally *t = data;
+    count_run(data, index);
+    lfd_parallel_for(t->context, count_nested, t, 3);
+}
+
+static void check_runs(tally *t, int each) {
+    for (int i = 0; i < TASKS; ++i) assert_int_equal(atomic_load(&t->runs[i]), each);
+}
+
+static void test_every_task_runs_once(void **state) {
+    (void)state;
+    for (int32_t threads = 1; threads <= 3; ++threads) {
+        tally t = {.context = make_context(threads)};
+        lfd_parallel_for(t.context, count_run, &t, 0);
+        check_runs(&t, 0);
+        lfd_parallel_for(t.context, count_run, &t, TASKS);
+        check_runs(&t, 1);
+        lfd_parallel_for(NULL, count_run, &t, TASKS);
+        lfd_serial_for(count_run, &t, TASKS);
+        check_runs(&t, 3);
+        linfdist_context_destroy(t.context);
+    }
+}
+
+static void test_nested_calls_run_inline(void **state) {
+    (void)state;
+    tally t = {.context = make_context(3)};
+    lfd_parallel_for(t.context, call_again, &t, TASKS);
+    check_runs(&t, 1);
+    assert_int_equal(atomic_load(&t.nested), 3 * TASKS);
+    linfdist_context_destroy(t.context);
+}
+
+static void *call_many_times(void *data) {
+    tally *t = data;
+    for (int i = 0; i < 50; ++i) lfd_parallel_for(t->context, count_run, t, TASKS);
+    return NULL;
+}
+
+static void test_threads_share_a_context(void **state) {
+    (void)state;
+    tally t = {.context = make_context(2)};
+    pthread_t threads[3];
+    for (int i = 0; i < 3; ++i) assert_int_equal(pthread_create(&threads[i], NULL, call_many_times, &t), 0);
+    for (int i = 0; i < 3; ++i) pthread_join(threads[i], NULL);
+    check_runs(&t, 150);
+    linfdist_context_destroy(t.context);
+}
+
+static void backwards_executor(void *user, linfdist_task_fn task, void *data, size_t count) {
+    ++*(int *)user;
+    while (count > 0) task(data, --count);
+}
+
+static void test_host_executor(void **state) {
+    (void)state;
+    linfdist_context_options options;
+    tally t = {0};
+    int calls = 0;
+    expect_ok(linfdist_context_options_init(&options, sizeof options));
+    options.threads = 4;
+    options.parallel_for = backwards_executor;
+    options.parallel_for_user = &calls;
+    expect_ok(linfdist_context_create(&options, &t.context));
+    assert_int_equal(linfdist_context_threads(t.context), 4);
+    assert_null(t.context->pool);
+    lfd_parallel_for(t.context, count_run, &t, TASKS);
+    assert_int_equal(calls, 1);
+    check_runs(&t, 1);
+    linfdist_context_destroy(t.context);
+}
+
+/* 1 + 2^-60 tells the rounding mode, a subnormal product whether it is flushed. */
+static void probe_environment(void *data, size_t index) {
+    volatile double one = 1, little = 0x1p-60, small = 0x1p-1000;
+    int *fine = data;
+    fine[index] = one + little == 1 && small * 0x1p-50 != 0 && fegetround() == FE_TONEAREST;
+}
+
+static void test_floating_point_environment(void **state) {
+    (void)state;
+    for (int32_t threads = 1; threads <= 2; ++threads) {
+        linfdist_context *context = make_context(threads);
+        int fine[64] = {0};
+        assert_int_equal(fesetround(FE_UPWARD), 0);
+#ifdef __SSE__
+        const unsigned host = __builtin_ia32_stmxcsr() | 0x8040; /* flush to zero, denormals are zero */
+        __builtin_ia32_ldmxcsr(host);
+#endif
+        feclearexcept(FE_ALL_EXCEPT);
+        lfd_parallel_for(context, probe_environment, fine, 64);
+        assert_int_equal(fetestexcept(FE_ALL_EXCEPT), 0);
+        assert_int_equal(fegetround(), FE_UPWARD);
+#ifdef __SSE__
+        assert_int_equal(__builtin_ia32_stmxcsr() & 0x8040, 0x8040);
+#endif
+        fesetenv(FE_DFL_ENV);
+        for (int i = 0; i < 64; ++i) assert_int_equal(fine[i], 1);
+        linfdist_context_destroy(context);
+    }
+}
+
+/* Waits for a child that must end by itself with exit status 0; its alarm kills it if it hangs. */
+static void expect_child_to_finish(pid_t child) {
+    int status = -1;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static int all_ran(const tally *t, int each) {
+    for (int i = 0; i < TASKS; ++i)
+        if (atomic_load(&t->runs[i]) != each) return 0;
+    return 1;
+}
+
+static void test_fork(void **state) {
+    (void)state;
+    tally t = {.context = make_context(3)};
+    lfd_parallel_for(t.context, count_run, &t, TASKS);
+    fflush(NULL);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        alarm(20);
+        lfd_parallel_for(t.context, count_run, &t, TASKS);
+        linfdist_context_destroy(t.context);
+        _exit(!all_ran(&t, 2));
+    }
+    expect_child_to_finish(child);
+    lfd_parallel_for(t.context, count_run, &t, TASKS);
+    check_runs(&t, 2);
+    linfdist_context_destroy(t.context);
+}
+
+static void *keep_forking(void *data) {
+    tally *t = data;
+    for (int i = 0; i < 10; ++i) {
+        pid_t child = fork();
+        if (child == 0) {
+            alarm(20);
+            lfd_parallel_for(t->context, count_nested, t, TASKS);
+            _exit(0);
+        }
+        int status = -1;
+        if (child < 0 || waitpid(child, &status, 0) != child || status != 0) return data;
+    }
+    return NULL;
+}
+
+static void test_fork_while_the_pool_works(void **state) {
+    (void)state;
+    tally t = {.context = make_context(2)};
+    pthread_t forker;
+    void *failure;
+    assert_int_equal(pthread_create(&forker, NULL, keep_forking, &t), 0);
+    for (int i = 0; i < 300; ++i) lfd_parallel_for(t.context, count_run, &t, TASKS);
+    pthread_join(forker, &failure);
+    assert_null(failure);
+    check_runs(&t, 300);
+    linfdist_context_destroy(t.context);
+}
+
+static void test_threads_that_cannot_start(void **state) {
+    (void)state;
+#ifdef TEST_SANITIZED
+    print_message("needs an address space limit, which sanitizers do not allow: skipped\n");
+#else
+    linfdist_context *probe = make_context(2);
+    const int have_pool = probe->pool != NULL;
+    linfdist_context_destroy(probe);
+    if (!have_pool) {
+        print_message("built without a thread pool: skipped\n");
+        return;
+    }
+    fflush(NULL);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        struct rlimit limit = {512u << 20, 512u << 20};
+        linfdist_context_options options;
+        linfdist_context *context = NULL;
+        alarm(20);
+        if (setrlimit(RLIMIT_AS, &limit) != 0) _exit(2);
+        if (linfdist_context_options_init(&options, sizeof options) != LINFDIST_OK) _exit(3);
+        options.threads = 1024;
+        if (linfdist_context_create(&options, &context) != LINFDIST_ERROR_OUT_OF_MEMORY) _exit(4);
+        _exit(strstr(linfdist_last_error(), "threads") == NULL);
+    }
+    expect_child_to_finish(child);
+#endif
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_every_task_runs_once),
+        cmocka_unit_test(test_nested_calls_run_inline),
+        cmocka_unit_test(test_threads_share_a_context),
+        cmocka_unit_test(test_host_executor),
+        cmocka_unit_test(test_floating_point_environment),
+        cmocka_unit_test(test_fork),
+        cmocka_unit_test(test_fork_while_the_pool_works),
+        cmocka_unit_test(test_threads_that_cannot_start),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
