@@ -1,0 +1,165 @@
+#include "args.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Plain decimals only: strtod alone would also take "inf", "nan", hexadecimal and leading spaces. */
+static int parse_decimal(const char *text, size_t length, double *value) {
+    if (length == 0 || length >= 64 || strspn(text, "0123456789.eE+-") < length) return -1;
+    char copy[64];
+    memcpy(copy, text, length);
+    copy[length] = '\0';
+    char *end;
+    *value = strtod(copy, &end);
+    return *end == '\0' && isfinite(*value) ? 0 : -1;
+}
+
+int parse_real(const char *text, double *value) {
+    const char *slash = strchr(text, '/');
+    if (!slash) return parse_decimal(text, strlen(text), value);
+    double top, bottom;
+    if (parse_decimal(text, (size_t)(slash - text), &top) != 0 ||
+        parse_decimal(slash + 1, strlen(slash + 1), &bottom) != 0 || bottom == 0.0)
+        return -1;
+    *value = top / bottom;
+    return isfinite(*value) ? 0 : -1;
+}
+
+void format_real(double value, char *text, size_t size) {
+    for (int digits = 1; digits <= 17; ++digits) {
+        snprintf(text, size, "%.*g", digits, value);
+        if (strtod(text, NULL) == value) return;
+    }
+}
+
+static int parse_integer(const char *text, uint64_t *value, const char **end) {
+    if (*text < '0' || *text > '9') return -1;
+    errno = 0;
+    char *stop;
+    unsigned long long number = strtoull(text, &stop, 10);
+    *value = number;
+    *end = stop;
+    return errno == 0 ? 0 : -1;
+}
+
+static int set_count(const arg *a, const char *value) {
+    uint64_t number;
+    const char *end;
+    if (parse_integer(value, &number, &end) != 0 || *end != '\0' || (double)number < a->low || (double)number > a->high)
+        return -1;
+    *(int64_t *)a->target = (int64_t)number;
+    return 0;
+}
+
+static int set_seed(const arg *a, const char *value) {
+    const char *end;
+    uint64_t number;
+    if (parse_integer(value, &number, &end) != 0 || *end != '\0') return -1;
+    *(uint64_t *)a->target = number;
+    return 0;
+}
+
+static int set_real(const arg *a, const char *value) {
+    double number;
+    if (parse_real(value, &number) != 0 || number < a->low || number > a->high) return -1;
+    *(double *)a->target = number;
+    return 0;
+}
+
+static int set_epochs(const arg *a, const char *value) {
+    int64_t epochs[ARG_EPOCHS_COUNT];
+    for (int i = 0; i < ARG_EPOCHS_COUNT; ++i) {
+        uint64_t number;
+        if (parse_integer(value, &number, &value) != 0 || (double)number > a->high ||
+            *value != (i + 1 < ARG_EPOCHS_COUNT ? ',' : '\0'))
+            return -1;
+        epochs[i] = (int64_t)number;
+        value += *value == ',';
+    }
+    memcpy(a->target, epochs, sizeof epochs);
+    return 0;
+}
+
+static int refuse_value(const arg *a, const char *value, problem *what) {
+    char low[FORMAT_REAL_SIZE], high[FORMAT_REAL_SIZE];
+    format_real(a->low, low, sizeof low);
+    format_real(a->high, high, sizeof high);
+    switch (a->type) {
+    case ARG_COUNT:
+        return problem_set(what, "--%s '%s': expected a whole number from %s to %s", a->name, value, low, high);
+    case ARG_SEED: return problem_set(what, "--%s '%s': expected a whole number below 2^64", a->name, value);
+    case ARG_REAL:
+        return problem_set(what, "--%s '%s': expected a number or fraction from %s to %s", a->name, value, low, high);
+    case ARG_EPOCHS:
+        return problem_set(what, "--%s '%s': expected five whole numbers a,b,c,d,T up to %s", a->name, value, high);
+    default: return problem_set(what, "--%s '%s': expected a value", a->name, value);
+    }
+}
+
+int arg_set(arg *a, const char *value, arg_origin origin, problem *what) {
+    int status = -1;
+    switch (a->type) {
+    case ARG_TEXT:
+        status = *value ? 0 : -1;
+        if (status == 0) *(const char **)a->target = value;
+        break;
+    case ARG_COUNT: status = set_count(a, value); break;
+    case ARG_SEED: status = set_seed(a, value); break;
+    case ARG_REAL: status = set_real(a, value); break;
+    case ARG_EPOCHS: status = set_epochs(a, value); break;
+    }
+    if (status != 0) return refuse_value(a, value, what);
+    a->origin = origin;
+    return 0;
+}
+
+void arg_format(const arg *a, char *text, size_t size) {
+    switch (a->type) {
+    case ARG_TEXT: {
+        const char *value = *(const char **)a->target;
+        snprintf(text, size, "%s", value ? value : "");
+        break;
+    }
+    case ARG_COUNT: snprintf(text, size, "%" PRId64, *(int64_t *)a->target); break;
+    case ARG_SEED: snprintf(text, size, "%" PRIu64, *(uint64_t *)a->target); break;
+    case ARG_REAL: format_real(*(double *)a->target, text, size); break;
+    case ARG_EPOCHS: {
+        const int64_t *e = a->target;
+        snprintf(text, size, "%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64, e[0], e[1], e[2], e[3], e[4]);
+        break;
+    }
+    }
+}
+
+arg *args_find(arg *args, size_t count, const char *name, size_t name_length) {
+    for (size_t i = 0; i < count; ++i)
+        if (strlen(args[i].name) == name_length && memcmp(args[i].name, name, name_length) == 0) return &args[i];
+    return NULL;
+}
+
+int args_parse(arg *args, size_t count, int argc, char **argv, problem *what) {
+    for (int i = 1; i < argc; ++i) {
+        const char *word = argv[i];
+        if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) return 1;
+        if (strncmp(word, "--", 2) != 0) return problem_set(what, "'%s': expected a flag; --help lists them", word);
+        const char *name = word + 2;
+        size_t length = strcspn(name, "=");
+        arg *a = args_find(args, count, name, length);
+        if (!a) return problem_set(what, "%s: unknown flag; --help lists them", word);
+        const char *value = name[length] == '=' ? name + length + 1 : ++i < argc ? argv[i] : NULL;
+        if (!value) return problem_set(what, "--%s: its value is missing", a->name);
+        if (arg_set(a, value, ARG_GIVEN, what) != 0) return -1;
+    }
+    return 0;
+}
+
+void args_print_help(FILE *out, const arg *args, size_t count) {
+    for (size_t i = 0; i < count; ++i) {
+        char flag[64];
+        snprintf(flag, sizeof flag, "--%s %s", args[i].name, args[i].value_name);
+        fprintf(out, "  %-24s %s\n", flag, args[i].help);
+    }
+}

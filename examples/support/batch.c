@@ -1,0 +1,102 @@
+#include "batch.h"
+
+#include "rng.h"
+
+#include <stdlib.h>
+
+struct batches {
+    const dataset *data;
+    int64_t batch_size;
+    uint64_t seed;
+    int64_t epoch;                               /* that order belongs to; -1: none yet */
+    uint32_t *order;                             /* a permutation of the samples */
+    float *x;                                    /* batch_size x n_in */
+    int32_t *labels;                             /* batch_size */
+    float normalized[DATASET_MAX_CHANNELS][256]; /* of every raw byte */
+};
+
+/* The values the library computes from raw pixels, rounded once. */
+static void fill_normalized(batches *b) {
+    for (int64_t c = 0; c < b->data->channels; ++c)
+        for (int byte = 0; byte < 256; ++byte)
+            b->normalized[c][byte] = (float)(((double)((float)byte / 255.0f) - b->data->mean[c]) / b->data->std);
+}
+
+int batches_create(const dataset *data, int64_t batch_size, uint64_t seed, batches **made, problem *what) {
+    batches *b = calloc(1, sizeof *b);
+    if (!b) return problem_set(what, "out of memory");
+    b->data = data;
+    b->batch_size = batch_size < data->train.count ? batch_size : data->train.count;
+    b->seed = seed;
+    b->epoch = -1;
+    b->order = malloc((size_t)data->train.count * sizeof *b->order);
+    b->x = malloc((size_t)(b->batch_size * data->n_in) * sizeof *b->x);
+    b->labels = malloc((size_t)b->batch_size * sizeof *b->labels);
+    if (!b->order || !b->x || !b->labels) {
+        batches_destroy(b);
+        return problem_set(what, "out of memory for batches of %lld samples", (long long)batch_size);
+    }
+    fill_normalized(b);
+    *made = b;
+    return 0;
+}
+
+void batches_destroy(batches *b) {
+    if (!b) return;
+    free(b->order);
+    free(b->x);
+    free(b->labels);
+    free(b);
+}
+
+int64_t batches_per_epoch(const batches *b) {
+    return (b->data->train.count + b->batch_size - 1) / b->batch_size;
+}
+
+/* Fisher-Yates. */
+static void shuffle(batches *b, int64_t epoch) {
+    rng r = rng_at(b->seed, RNG_ORDER, (uint64_t)epoch);
+    uint32_t count = (uint32_t)b->data->train.count;
+    for (uint32_t i = 0; i < count; ++i) b->order[i] = i;
+    for (uint32_t left = count; left > 1; --left) {
+        uint32_t pick = rng_below(&r, left);
+        uint32_t swap = b->order[pick];
+        b->order[pick] = b->order[left - 1];
+        b->order[left - 1] = swap;
+    }
+    b->epoch = epoch;
+}
+
+static int64_t clamp(int64_t i, int64_t end) {
+    return i < 0 ? 0 : i >= end ? end - 1 : i;
+}
+
+/* The image shifted by (down, right) pixels; its edge is repeated outside: a random crop after edge padding. */
+static void crop(const batches *b, const uint8_t *pixels, int64_t down, int64_t right, float *x) {
+    const dataset *data = b->data;
+    for (int64_t c = 0; c < data->channels; ++c)
+        for (int64_t row = 0; row < data->height; ++row) {
+            const uint8_t *from = pixels + (c * data->height + clamp(row + down, data->height)) * data->width_px;
+            for (int64_t column = 0; column < data->width_px; ++column)
+                *x++ = b->normalized[c][from[clamp(column + right, data->width_px)]];
+        }
+}
+
+int64_t batches_get(batches *b, int64_t epoch, int64_t batch, const float **x, const int32_t **labels) {
+    const dataset *data = b->data;
+    if (b->epoch != epoch) shuffle(b, epoch);
+    int64_t first = batch * b->batch_size;
+    int64_t count = data->train.count - first < b->batch_size ? data->train.count - first : b->batch_size;
+    for (int64_t i = 0; i < count; ++i) {
+        int64_t sample = b->order[first + i];
+        rng r = rng_at(b->seed, RNG_CROP, (uint64_t)epoch * (uint64_t)data->train.count + (uint64_t)sample);
+        uint32_t shifts = 2 * (uint32_t)data->crop_px + 1;
+        int64_t down = (int64_t)rng_below(&r, shifts) - data->crop_px;
+        int64_t right = (int64_t)rng_below(&r, shifts) - data->crop_px;
+        crop(b, data->train.pixels + sample * data->n_in, down, right, b->x + i * data->n_in);
+        b->labels[i] = data->train.labels[sample];
+    }
+    *x = b->x;
+    *labels = b->labels;
+    return count;
+}

@@ -1,0 +1,18 @@
+/* Training batches: shuffled every epoch, augmented, normalized. Batch k of epoch e is a function of (seed, e, k): a
+ * resumed training asks for the next one and gets what it would have got. */
+#ifndef BATCH_H
+#define BATCH_H
+
+#include "dataset.h"
+
+typedef struct batches batches;
+
+/* Batches of the data's training split, which must outlive them. */
+int batches_create(const dataset *data, int64_t batch_size, uint64_t seed, batches **made, problem *what);
+void batches_destroy(batches *b);
+/* The last batch of an epoch may be smaller than the others. */
+int64_t batches_per_epoch(const batches *b);
+/* How many samples; x (count x n_in, normalized) and labels point into b and are valid until the next call. */
+int64_t batches_get(batches *b, int64_t epoch, int64_t batch, const float **x, const int32_t **labels);
+
+#endif

@@ -1,0 +1,20 @@
+/* Published settings by name. */
+#ifndef RECIPES_H
+#define RECIPES_H
+
+#include "args.h"
+
+typedef struct recipe {
+    const char *name, *summary;
+    const char *base;   /* a recipe that fills what this one leaves open, or NULL */
+    const char *values; /* "flag value flag value ..." */
+} recipe;
+
+/* All of them, *count in number. */
+const recipe *recipes_all(size_t *count);
+/* NULL when there is none of this name. */
+const recipe *recipes_find(const char *name);
+/* Sets the flags that are still unset to the recipe's values, as ARG_GIVEN or ARG_DEFAULTED. */
+int recipe_apply(const recipe *r, arg *args, size_t count, arg_origin origin, problem *what);
+
+#endif

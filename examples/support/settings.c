@@ -1,0 +1,160 @@
+#include "settings.h"
+
+#include "recipes.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#define STATE_HEADING "linfdist train 1\n"
+
+/* clang-format off */
+static void fill_flags(settings *s) {
+    const arg flags[SETTINGS_FLAGS] = {
+        {"data", ARG_TEXT, &s->data, 0, 0, "SET",
+         "digits (default), digits:TRAIN,TEST (how many images) or mnist:DIR", 0, 0},
+        {"recipe", ARG_TEXT, &s->recipe, 0, 0, "NAME",
+         "published values for all flags below that are not given", 0, 0},
+        {"depth", ARG_COUNT, &s->depth, 1, 1000, "N", "distance layers", 1, 0},
+        {"width", ARG_COUNT, &s->width, 1, 1e6, "N", "neurons of a hidden layer", 1, 0},
+        {"identity", ARG_REAL, &s->identity, 0, 1e6, "V", "initial weights of -V on the diagonal; 0: none", 1, 0},
+        {"epochs", ARG_EPOCHS, s->epochs, 0, 1e6, "a,b,c,d,T",
+         "eps grows from epoch a to b, p from c to d, T in all", 1, 0},
+        {"eps-train", ARG_REAL, &s->eps_train, 1e-6, 1e3, "R",
+         "radius of the loss; raw pixels in [0,1], 0.45 or 8/255", 1, 0},
+        {"eps-test", ARG_REAL, &s->eps_test, 0, 1e3, "R", "radius that is certified", 1, 0},
+        {"lam0", ARG_REAL, &s->lam0, 0, 1e6, "V", "weight of the cross-entropy at the start", 1, 0},
+        {"lam-end", ARG_REAL, &s->lam_end, 0, 1e6, "V", "and at the end", 1, 0},
+        {"p-start", ARG_REAL, &s->p_start, 1, LINFDIST_P_MAX, "P", "p at the start", 1, 0},
+        {"p-end", ARG_REAL, &s->p_end, 1, LINFDIST_P_MAX, "P", "p at the end; from 100 on, infinity follows", 1, 0},
+        {"batch", ARG_COUNT, &s->batch, 1, 1e6, "N", "samples of a step; the last of an epoch may have fewer", 1, 0},
+        {"lr", ARG_REAL, &s->lr, 0, 1e3, "V", "learning rate, half-cosine to 0", 1, 0},
+        {"scalar-lr", ARG_REAL, &s->scalar_lr, 0, 1e3, "V", "learning rate of the scalar", 1, 0},
+        {"seed", ARG_SEED, &s->seed, 0, 0, "N", "of the net, the order and the generated digits", 1, 0},
+        {"threads", ARG_COUNT, &s->threads, 0, 1024, "N",
+         "0 (default): one per CPU; more than CPUs is allowed", 0, 0},
+        {"steps", ARG_COUNT, &s->steps, 0, 1e15, "N", "stop after this many steps in all; 0 (default): never", 0, 0},
+        {"out", ARG_TEXT, &s->out, 0, 0, "FILE", "write the trained model", 0, 0},
+        {"checkpoint", ARG_TEXT, &s->checkpoint, 0, 0, "FILE",
+         "write a checkpoint after every epoch, at the end, when stopped", 0, 0},
+        {"resume", ARG_TEXT, &s->resume, 0, 0, "FILE", "go on from a checkpoint, with its settings", 0, 0},
+        {"log", ARG_TEXT, &s->log, 0, 0, "DIR", "write train.csv and test.csv", 0, 0},
+    };
+    memcpy(s->flags, flags, sizeof flags);
+}
+/* clang-format on */
+
+/* The recipe that was asked for counts as given; without one the data set's own fills in. */
+static int apply_recipes(settings *s, problem *what) {
+    if (s->recipe) {
+        const recipe *asked = recipes_find(s->recipe);
+        if (!asked) return problem_set(what, "--recipe '%s': unknown; --help lists them", s->recipe);
+        if (recipe_apply(asked, s->flags, SETTINGS_FLAGS, ARG_GIVEN, what) != 0) return -1;
+    }
+    if (s->resume) return 0;
+    const char *usual = strncmp(s->data, "digits", 6) == 0 ? "digits" : "mnist-0.3";
+    return recipe_apply(recipes_find(usual), s->flags, SETTINGS_FLAGS, ARG_DEFAULTED, what);
+}
+
+int settings_parse(settings *s, int argc, char **argv, problem *what) {
+    memset(s, 0, sizeof *s);
+    s->data = "digits";
+    fill_flags(s);
+    int status = args_parse(s->flags, SETTINGS_FLAGS, argc, argv, what);
+    return status != 0 ? status : apply_recipes(s, what);
+}
+
+void settings_print_help(FILE *out) {
+    settings s;
+    fill_flags(&s);
+    fprintf(out, "usage: train [--flag value]...\n\n"
+                 "Trains an l_inf-distance net, certifies it, and ends with one JSON object on stdout.\n\n");
+    args_print_help(out, s.flags, SETTINGS_FLAGS);
+    fprintf(out,
+            "\nFlags that are not given take the values of --recipe; without one, those of mnist-0.3 for mnist and of\n"
+            "digits for digits; with --resume, those of the checkpoint. Recipes:\n");
+    size_t count;
+    const recipe *all = recipes_all(&count);
+    for (size_t i = 0; i < count; ++i)
+        fprintf(out, "  %-12s %s%s%s:\n               %s\n", all[i].name, all[i].summary,
+                all[i].base ? "; based on " : "", all[i].base ? all[i].base : "", all[i].values);
+}
+
+size_t settings_save(const settings *s, const dataset *data, const position *at, char state[STATE_SIZE]) {
+    char sum[FORMAT_REAL_SIZE];
+    format_real(at->loss_sum, sum, sizeof sum);
+    size_t used = (size_t)snprintf(state, STATE_SIZE,
+                                   STATE_HEADING "data=%s\nfingerprint=%016" PRIx64 "\nepoch=%" PRId64
+                                                 "\nbatch-index=%" PRId64 "\nsamples=%" PRId64 "\ncorrect=%" PRId64
+                                                 "\ncertified=%" PRId64 "\nloss-sum=%s\n",
+                                   data->name, dataset_fingerprint(data, &data->train), at->epoch, at->batch,
+                                   at->samples, at->correct, at->certified, sum);
+    for (size_t i = 0; i < SETTINGS_FLAGS; ++i) {
+        if (!s->flags[i].stored) continue;
+        char value[128];
+        arg_format(&s->flags[i], value, sizeof value);
+        used += (size_t)snprintf(state + used, STATE_SIZE - used, "%s=%s\n", s->flags[i].name, value);
+    }
+    return used;
+}
+
+/* The value of a line "name=value" of the state. */
+static int find_value(const char *state, const char *name, char *value, size_t size, problem *what) {
+    size_t name_length = strlen(name);
+    for (const char *line = state; line; line = strchr(line, '\n')) {
+        line += *line == '\n';
+        if (strncmp(line, name, name_length) != 0 || line[name_length] != '=') continue;
+        const char *found = line + name_length + 1;
+        size_t length = strcspn(found, "\n");
+        if (length >= size) break;
+        memcpy(value, found, length);
+        value[length] = '\0';
+        return 0;
+    }
+    return problem_set(what, "the checkpoint has no valid '%s'", name);
+}
+
+static int resume_position(position *at, const char *state, problem *what) {
+    const double most = 9e15; /* exact in a double */
+    arg fields[] = {{"epoch", ARG_COUNT, &at->epoch, 0, most, "", "", 1, 0},
+                    {"batch-index", ARG_COUNT, &at->batch, 0, most, "", "", 1, 0},
+                    {"samples", ARG_COUNT, &at->samples, 0, most, "", "", 1, 0},
+                    {"correct", ARG_COUNT, &at->correct, 0, most, "", "", 1, 0},
+                    {"certified", ARG_COUNT, &at->certified, 0, most, "", "", 1, 0},
+                    {"loss-sum", ARG_REAL, &at->loss_sum, 0, 1e300, "", "", 1, 0}};
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; ++i) {
+        char value[64];
+        if (find_value(state, fields[i].name, value, sizeof value, what) != 0) return -1;
+        if (arg_set(&fields[i], value, ARG_GIVEN, what) != 0)
+            return problem_set(what, "the checkpoint has no valid '%s'", fields[i].name);
+    }
+    return 0;
+}
+
+int settings_resume(settings *s, position *at, const char *state, problem *what) {
+    if (strncmp(state, STATE_HEADING, strlen(STATE_HEADING)) != 0)
+        return problem_set(what, "not a checkpoint of train");
+    for (size_t i = 0; i < SETTINGS_FLAGS; ++i) {
+        arg *flag = &s->flags[i];
+        char stored[128], given[128];
+        if (!flag->stored) continue;
+        if (find_value(state, flag->name, stored, sizeof stored, what) != 0) return -1;
+        arg_format(flag, given, sizeof given);
+        if (flag->origin == ARG_GIVEN && strcmp(given, stored) != 0)
+            return problem_set(what, "--%s %s: the checkpoint was trained with %s", flag->name, given, stored);
+        if (arg_set(flag, stored, flag->origin, what) != 0) return -1;
+    }
+    return resume_position(at, state, what);
+}
+
+int settings_check_data(const dataset *data, const char *state, problem *what) {
+    char name[sizeof data->name], fingerprint[32], found[32];
+    if (find_value(state, "data", name, sizeof name, what) != 0 ||
+        find_value(state, "fingerprint", fingerprint, sizeof fingerprint, what) != 0)
+        return -1;
+    if (strcmp(name, data->name) != 0)
+        return problem_set(what, "--data %s: the checkpoint was trained with %s", data->name, name);
+    snprintf(found, sizeof found, "%016" PRIx64, dataset_fingerprint(data, &data->train));
+    if (strcmp(found, fingerprint) != 0)
+        return problem_set(what, "--data %s: its training images are not those of the checkpoint", data->name);
+    return 0;
+}

@@ -1,0 +1,40 @@
+/* What a training is: the flags of train, their recipes, and their place in a checkpoint. */
+#ifndef SETTINGS_H
+#define SETTINGS_H
+
+#include "args.h"
+#include "dataset.h"
+
+#include <stdint.h>
+
+#define SETTINGS_FLAGS 22
+
+typedef struct settings {
+    const char *data, *recipe, *out, *checkpoint, *resume, *log;
+    int64_t depth, width, batch, epochs[ARG_EPOCHS_COUNT], threads, steps;
+    uint64_t seed;
+    double identity, eps_train, eps_test, lam0, lam_end, p_start, p_end, lr, scalar_lr;
+    arg flags[SETTINGS_FLAGS]; /* point into this struct: it must not be moved */
+} settings;
+
+/* Where a training stands: the next step, and what its unfinished epoch has summed up so far. */
+typedef struct position {
+    int64_t epoch, batch;
+    int64_t samples, correct, certified;
+    double loss_sum;
+} position;
+
+/* Fills the settings from the command line: flags, then the recipe for what they leave open (not when resuming: then
+ * settings_resume does). 0; 1 after --help; -1. */
+int settings_parse(settings *s, int argc, char **argv, problem *what);
+void settings_print_help(FILE *out);
+
+/* The program's part of a checkpoint, as text. Nothing in it depends on threads, paths or time. */
+#define STATE_SIZE 2048
+size_t settings_save(const settings *s, const dataset *data, const position *at, char state[STATE_SIZE]);
+/* Takes from the checkpoint what the command line left open; a flag that was given and differs is refused. */
+int settings_resume(settings *s, position *at, const char *state, problem *what);
+/* Refuses data that are not those of the checkpoint. */
+int settings_check_data(const dataset *data, const char *state, problem *what);
+
+#endif

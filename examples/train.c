@@ -1,0 +1,313 @@
+/* Trains an l_inf-distance net by a published recipe, with logs, checkpoints and resume. The loop alone, without the
+ * rest, is custom_loop.c. */
+#define _POSIX_C_SOURCE 200809L
+#include <linfdist/linfdist.h>
+
+#include "batch.h"
+#include "csvlog.h"
+#include "evaluate.h"
+#include "progress.h"
+#include "settings.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { EXIT_USAGE = 2 };
+
+typedef struct trainer {
+    settings chosen;
+    dataset data;
+    linfdist_context *context;
+    linfdist_model *model;
+    linfdist_optimizer *optimizer;
+    linfdist_run *run;
+    batches *source;
+    linfdist_schedule schedule;
+    position at;
+    int32_t *predicted; /* of one batch */
+    float *margins;
+    accuracy test; /* at p = infinity, as of step tested; -1: never */
+    int64_t tested;
+    csvlog train_log, test_log;
+    progress bar;
+    problem what;
+} trainer;
+
+static volatile sig_atomic_t stop_signal;
+
+static void on_signal(int number) {
+    stop_signal = number;
+}
+
+/* The first signal ends the training after its step; a second one kills as usual. */
+static void catch_signals(void) {
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = on_signal;
+    action.sa_flags = (int)SA_RESETHAND;
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+static int64_t steps_done(const trainer *t) {
+    return t->at.epoch * t->schedule.batches_per_epoch + t->at.batch;
+}
+
+/* Everything the settings say about the schedule; bad combinations are errors of usage. */
+static int plan(trainer *t) {
+    const settings *s = &t->chosen;
+    linfdist_schedule *plan = &t->schedule;
+    if (problem_check(&t->what, linfdist_schedule_init(plan, sizeof *plan)) != 0) return -1;
+    plan->batches_per_epoch = (t->data.train.count + s->batch - 1) / s->batch;
+    plan->eps_begin = s->epochs[0];
+    plan->eps_finish = s->epochs[1];
+    plan->p_begin = s->epochs[2];
+    plan->p_finish = s->epochs[3];
+    plan->epochs = s->epochs[4];
+    plan->p_start = s->p_start;
+    plan->p_end = s->p_end;
+    plan->eps_train_normalized = s->eps_train / t->data.std;
+    plan->lambda_start = s->lam0;
+    plan->lambda_end = s->lam_end;
+    plan->lr = s->lr;
+    plan->scalar_lr = s->scalar_lr;
+    linfdist_schedule_point first = {.struct_size = sizeof first};
+    if (problem_check(&t->what, linfdist_schedule_at(plan, 0, &first)) != 0) return -1;
+    if (first.eps_normalized <= 0.0)
+        return problem_set(&t->what,
+                           "--epochs %" PRId64 ",%" PRId64 ",...: eps would grow from 0, where the mixture "
+                           "loss is not defined; start with 0,0",
+                           s->epochs[0], s->epochs[1]);
+    return 0;
+}
+
+static int create_context(trainer *t) {
+    linfdist_context_options options;
+    if (problem_check(&t->what, linfdist_context_options_init(&options, sizeof options)) != 0) return -1;
+    options.threads = (int32_t)t->chosen.threads;
+    return problem_check(&t->what, linfdist_context_create(&options, &t->context));
+}
+
+static int create_model(trainer *t) {
+    linfdist_mlp_options options;
+    if (problem_check(&t->what, linfdist_mlp_options_init(&options, sizeof options)) != 0) return -1;
+    options.channels = t->data.channels;
+    options.height = t->data.height;
+    options.width_px = t->data.width_px;
+    options.classes = t->data.classes;
+    options.depth = t->chosen.depth;
+    options.width = t->chosen.width;
+    options.identity_value = (float)t->chosen.identity;
+    options.seed = t->chosen.seed;
+    linfdist_statistics statistics = {sizeof statistics, t->data.channels, t->data.mean, t->data.std, 0.0, 1.0};
+    if (problem_check(&t->what, linfdist_model_create_mlp(t->context, &options, &t->model)) != 0 ||
+        problem_check(&t->what, linfdist_model_set_statistics(t->model, &statistics)) != 0)
+        return -1;
+    return problem_check(&t->what, linfdist_optimizer_create_adam(t->model, NULL, &t->optimizer));
+}
+
+/* Model, optimizer, settings and position from the checkpoint; state receives its text. */
+static int load_checkpoint(trainer *t, char state[STATE_SIZE]) {
+    size_t size = 0;
+    if (problem_check(&t->what, linfdist_checkpoint_load(t->context, t->chosen.resume, &t->model, &t->optimizer, state,
+                                                         STATE_SIZE - 1, &size)) != 0)
+        return -1;
+    state[size] = '\0';
+    return settings_resume(&t->chosen, &t->at, state, &t->what);
+}
+
+static int check_position(trainer *t) {
+    linfdist_model_info info = {.struct_size = sizeof info};
+    int64_t step = -1;
+    if (problem_check(&t->what, linfdist_model_get_info(t->model, &info)) != 0 ||
+        problem_check(&t->what, linfdist_optimizer_get_step(t->optimizer, &step)) != 0)
+        return -1;
+    if (info.n_in != t->data.n_in || info.classes != t->data.classes || t->at.epoch > t->schedule.epochs ||
+        t->at.batch >= t->schedule.batches_per_epoch || step != steps_done(t))
+        return problem_set(&t->what, "%s: its parts do not belong together", t->chosen.resume);
+    return 0;
+}
+
+static int open_logs(trainer *t) {
+    const char *directory = t->chosen.log;
+    if (!directory) return 0;
+    if (csvlog_open(&t->train_log, directory, "train.csv", "epoch,loss,accuracy,certified,p,eps_normalized,lambda,lr",
+                    t->at.epoch, &t->what) != 0)
+        return -1;
+    return csvlog_open(&t->test_log, directory, "test.csv", "epoch,clean,certified", t->at.epoch, &t->what);
+}
+
+/* Returns 0, an exit status on failure. */
+static int prepare(trainer *t) {
+    char state[STATE_SIZE];
+    if (create_context(t) != 0 || (t->chosen.resume && load_checkpoint(t, state) != 0)) return EXIT_FAILURE;
+    if (dataset_open(&t->data, t->chosen.data, t->chosen.seed, DATASET_TRAIN | DATASET_TEST, &t->what) != 0)
+        return EXIT_FAILURE;
+    if (plan(t) != 0) return EXIT_USAGE;
+    int made = t->chosen.resume ? settings_check_data(&t->data, state, &t->what) : create_model(t);
+    if (made != 0 || (t->chosen.resume && check_position(t) != 0) ||
+        batches_create(&t->data, t->chosen.batch, t->chosen.seed, &t->source, &t->what) != 0)
+        return EXIT_FAILURE;
+    t->predicted = malloc((size_t)t->chosen.batch * sizeof *t->predicted);
+    t->margins = malloc((size_t)t->chosen.batch * sizeof *t->margins);
+    if (!t->predicted || !t->margins) {
+        problem_set(&t->what, "out of memory");
+        return EXIT_FAILURE;
+    }
+    if (problem_check(&t->what, linfdist_run_create(t->model, LINFDIST_RUN_TRAINING, t->chosen.batch, &t->run)) != 0)
+        return EXIT_FAILURE;
+    return open_logs(t) != 0 ? EXIT_FAILURE : 0;
+}
+
+/* Adds a batch to the epoch's sums. Certified means within the training radius, at the p of training. */
+static int tally(trainer *t, const int32_t *labels, int64_t count, double eps_normalized, double loss) {
+    const float *distances;
+    int64_t batch, classes;
+    if (problem_check(&t->what, linfdist_run_distances(t->run, &distances, &batch, &classes)) != 0 ||
+        problem_check(&t->what, linfdist_margins(distances, labels, batch, classes, t->predicted, t->margins)) != 0)
+        return -1;
+    for (int64_t i = 0; i < count; ++i) {
+        t->at.correct += t->predicted[i] == labels[i];
+        t->at.certified += (double)t->margins[i] > 2.0 * eps_normalized;
+    }
+    t->at.samples += count;
+    t->at.loss_sum += loss * (double)count;
+    return 0;
+}
+
+static int train_step(trainer *t) {
+    linfdist_schedule_point now = {.struct_size = sizeof now};
+    const float *x;
+    const int32_t *labels;
+    double loss;
+    int64_t count = batches_get(t->source, t->at.epoch, t->at.batch, &x, &labels);
+    if (problem_check(&t->what, linfdist_schedule_at(&t->schedule, steps_done(t), &now)) != 0 ||
+        problem_check(&t->what, linfdist_run_zero_gradients(t->run)) != 0 ||
+        problem_check(&t->what, linfdist_forward(t->run, x, t->data.n_in, count, LINFDIST_TRAIN, (float)now.p)) != 0 ||
+        problem_check(&t->what,
+                      linfdist_run_mixture_loss(t->run, labels, now.eps_normalized, now.lambda, 1.0, &loss)) != 0 ||
+        problem_check(&t->what, linfdist_backward(t->run, NULL, 0)) != 0 ||
+        problem_check(&t->what, linfdist_optimizer_step(t->optimizer, t->run, now.lr, now.scalar_lr)) != 0)
+        return -1;
+    ++t->at.batch;
+    return tally(t, labels, count, now.eps_normalized, loss);
+}
+
+static int test_model(trainer *t) {
+    linfdist_certifier *certifier = NULL;
+    int status = problem_check(&t->what, linfdist_certifier_create(t->model, &certifier));
+    if (status == 0)
+        status = evaluate(certifier, LINFDIST_METHOD_MARGIN, &t->data, &t->data.test, t->data.test.count,
+                          t->chosen.eps_test, &t->test, &t->what);
+    linfdist_certifier_destroy(certifier);
+    if (status == 0) t->tested = steps_done(t);
+    return status;
+}
+
+static int save_checkpoint(trainer *t) {
+    char state[STATE_SIZE];
+    if (!t->chosen.checkpoint) return 0;
+    size_t size = settings_save(&t->chosen, &t->data, &t->at, state);
+    return problem_check(&t->what, linfdist_checkpoint_save(t->model, t->optimizer, state, size, t->chosen.checkpoint));
+}
+
+/* A row of train.csv: p, eps, lambda and lr are those of the epoch's first step, as in the published logs. */
+static int log_training(trainer *t) {
+    const position *at = &t->at;
+    linfdist_schedule_point now = {.struct_size = sizeof now};
+    int64_t first_step = (at->epoch - 1) * t->schedule.batches_per_epoch;
+    if (problem_check(&t->what, linfdist_schedule_at(&t->schedule, first_step, &now)) != 0) return -1;
+    double n = (double)at->samples;
+    double loss = at->loss_sum / n, correct = (double)at->correct / n, certified = (double)at->certified / n;
+    progress_line(&t->bar, "epoch %" PRId64 "/%" PRId64 "  loss %.4f  accuracy %.4f  certified %.4f  p %.4g", at->epoch,
+                  t->schedule.epochs, loss, correct, certified, now.p);
+    return csvlog_row(&t->train_log, &t->what, "%" PRId64 ",%.9g,%.9g,%.9g,%.9g,%.9g,%.9g,%.9g", at->epoch, loss,
+                      correct, certified, now.p, now.eps_normalized, now.lambda, now.lr);
+}
+
+static int finish_epoch(trainer *t) {
+    t->at.batch = 0;
+    ++t->at.epoch;
+    if (log_training(t) != 0) return -1;
+    t->at = (position){.epoch = t->at.epoch};
+    if (t->at.epoch % 5 == 0 || t->at.epoch > t->schedule.epochs - 5) {
+        if (test_model(t) != 0) return -1;
+        double clean = accuracy_clean(&t->test), certified = accuracy_certified(&t->test);
+        progress_line(&t->bar, "test at p = infinity: clean %.4f  certified %.4f", clean, certified);
+        if (csvlog_row(&t->test_log, &t->what, "%" PRId64 ",%.9g,%.9g", t->at.epoch, clean, certified) != 0) return -1;
+    }
+    return save_checkpoint(t);
+}
+
+/* Until the last step, --steps or a signal. */
+static int train(trainer *t) {
+    int64_t all = t->schedule.batches_per_epoch * t->schedule.epochs;
+    int64_t last = t->chosen.steps > 0 && t->chosen.steps < all ? t->chosen.steps : all;
+    progress_start(&t->bar, steps_done(t), last);
+    int status = 0;
+    while (status == 0 && steps_done(t) < last && !stop_signal) {
+        status = train_step(t);
+        if (status == 0 && t->at.batch == t->schedule.batches_per_epoch) status = finish_epoch(t);
+        char note[64] = "";
+        if (t->at.samples > 0)
+            snprintf(note, sizeof note, "epoch %" PRId64 "  loss %.4f", t->at.epoch + 1,
+                     t->at.loss_sum / (double)t->at.samples);
+        progress_step(&t->bar, steps_done(t), note);
+    }
+    progress_clear(&t->bar);
+    return status == 0 ? save_checkpoint(t) : status;
+}
+
+/* The model file and the line on stdout. */
+static int report(trainer *t) {
+    if (t->chosen.out && problem_check(&t->what, linfdist_model_save(t->model, t->chosen.out)) != 0) return -1;
+    if (t->tested != steps_done(t) && test_model(t) != 0) return -1;
+    print_result(stdout, &t->test, LINFDIST_METHOD_MARGIN, t->chosen.eps_test, t->at.epoch,
+                 seconds_now() - t->bar.started);
+    return fflush(stdout) == 0 ? 0 : problem_set(&t->what, "standard output cannot be written");
+}
+
+static int work(trainer *t) {
+    int status = prepare(t);
+    if (status != 0) return status;
+    catch_signals();
+    if (train(t) != 0) return EXIT_FAILURE;
+    if (stop_signal && steps_done(t) < t->bar.total) {
+        fprintf(stderr, "train: stopped by signal %d after %" PRId64 " steps; %s\n", (int)stop_signal, steps_done(t),
+                t->chosen.checkpoint ? "--resume goes on" : "without --checkpoint nothing is kept");
+        return 128 + (int)stop_signal;
+    }
+    int logs = csvlog_close(&t->train_log, &t->what) | csvlog_close(&t->test_log, &t->what);
+    return report(t) != 0 || logs != 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+static void release(trainer *t) {
+    problem ignored;
+    (void)csvlog_close(&t->train_log, &ignored);
+    (void)csvlog_close(&t->test_log, &ignored);
+    free(t->predicted);
+    free(t->margins);
+    batches_destroy(t->source);
+    linfdist_run_destroy(t->run);
+    linfdist_optimizer_destroy(t->optimizer);
+    linfdist_model_destroy(t->model);
+    linfdist_context_destroy(t->context);
+    dataset_close(&t->data);
+}
+
+int main(int argc, char **argv) {
+    static trainer t = {.tested = -1};
+    int status = settings_parse(&t.chosen, argc, argv, &t.what);
+    if (status == 1) {
+        settings_print_help(stdout);
+        return EXIT_SUCCESS;
+    }
+    status = status != 0 ? EXIT_USAGE : work(&t);
+    if (status == EXIT_FAILURE || status == EXIT_USAGE) fprintf(stderr, "train: %s\n", t.what.text);
+    release(&t);
+    return status;
+}

@@ -1,0 +1,30 @@
+#!/bin/sh
+# The version stands in the header; everything else agrees with it. usage: version.sh SOURCE BUILD
+set -eu
+
+source=$1
+build=$2
+failures=0
+
+macro() {
+    sed -n "s/^#define LINFDIST_$1 \"\{0,1\}\([0-9.]*\)\"\{0,1\}\$/\1/p" "$source/include/linfdist/linfdist.h"
+}
+
+expect() {
+    if [ "$2" = "$3" ]; then
+        echo "ok: $1 says $2"
+    else
+        echo "FAILED: $1 says '$2', the header '$3'"
+        failures=$((failures + 1))
+    fi
+}
+
+version=$(macro VERSION_STRING)
+expect 'LINFDIST_VERSION_*' "$(macro VERSION_MAJOR).$(macro VERSION_MINOR).$(macro VERSION_PATCH)" "$version"
+expect CHANGELOG.md "$(sed -n 's/^## \([0-9][0-9.]*\).*/\1/p' "$source/CHANGELOG.md" | head -n 1)" "$version"
+expect linfdist.pc "$(sed -n 's/^Version: //p' "$build/linfdist.pc")" "$version"
+expect linfdist-config-version.cmake \
+    "$(sed -n 's/^set(PACKAGE_VERSION "\(.*\)")/\1/p' "$build/linfdist-config-version.cmake")" "$version"
+expect 'the file of the library' "$(ls "$build" | sed -n 's/^liblinfdist\.so\.\([0-9]*\.[0-9]*\.[0-9]*\)$/\1/p')" "$version"
+expect 'the soname link' "$(ls "$build" | sed -n 's/^liblinfdist\.so\.\([0-9]*\)$/\1/p')" "$(macro ABI_VERSION)"
+[ "$failures" -eq 0 ]

@@ -1,0 +1,206 @@
+#!/bin/sh
+# The example programs end to end, with tiny nets. usage: programs.sh BUILD_DIR
+set -u
+
+bin=$(cd "$1" && pwd)/bin
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+failures=0
+
+# check WHAT COMMAND...
+check() {
+    what=$1
+    shift
+    if "$@"; then
+        echo "ok: $what"
+    else
+        echo "FAILED: $what"
+        for log in out err; do
+            [ -f $log ] && tail -n 5 $log | sed "s/^/    $log: /"
+        done
+        failures=$((failures + 1))
+    fi
+}
+
+# run STATUS PROGRAM ARGUMENT...: must end with that status; its output goes to out and err
+run() {
+    expected=$1
+    program=$2
+    shift 2
+    status=0
+    "$bin/$program" "$@" >out 2>err || status=$?
+    [ "$status" -eq "$expected" ]
+}
+
+# refused PROGRAM WORDS ARGUMENT...: an error of usage that says the words and prints nothing else
+refused() {
+    program=$1
+    words=$2
+    shift 2
+    run 2 "$program" "$@" && grep -q -F -- "$words" err && [ ! -s out ]
+}
+
+# fails PROGRAM WORDS ARGUMENT...: any other error
+fails() {
+    program=$1
+    words=$2
+    shift 2
+    run 1 "$program" "$@" && grep -q -F -- "$words" err
+}
+
+# json FILE: its last line is an object with the promised fields
+json() {
+    tail -n 1 "$1" | grep -q -E '^\{"clean_accuracy": [01](\.[0-9]+)?, "certified_accuracy": [01](\.[0-9]+)?, '\
+'"method": "(margin|interval)", "eps": [0-9.]+, "epochs": (null|[0-9]+), "seconds": [0-9]+\.[0-9]+.*\}$'
+}
+
+# field FILE NAME: a field of the last line
+field() {
+    tail -n 1 "$1" | sed "s/.*\"$2\": \"\{0,1\}\([^,\"}]*\).*/\1/"
+}
+
+net='--data digits:1500,200 --depth 3 --width 64 --epochs 0,0,2,7,8 --seed 1'
+
+# ---- command lines ----
+for program in train certify; do
+    check "$program --help" run 0 $program --help
+    check "$program --help lists its flags" grep -q -e '--threads N' out
+    check "$program: an unknown flag" refused $program '--widht: unknown flag' --widht 3
+    check "$program: a missing value" refused $program '--data: its value is missing' --data
+    check "$program: a word that is no flag" refused $program "'digits': expected a flag" digits
+    check "$program: too many threads" refused $program "--threads '1025'" --threads 1025
+done
+check 'train --help lists the recipes' sh -c "'$bin/train' --help | grep -q mnist-0.3"
+check 'a number with a tail' refused train "--width '12x'" --width 12x
+check 'a negative count' refused train "--batch '-1'" --batch -1
+check 'a zero' refused train "--depth '0'" --depth 0
+check 'infinity' refused train "--lr 'inf'" --lr inf
+check 'a number out of range' refused train "--p-end '1001'" --p-end 1001
+check 'a fraction by zero' refused train "--eps-train '8/0'" --eps-train 8/0
+check 'four epochs' refused train "--epochs '0,0,1,2'" --epochs 0,0,1,2
+check 'an unknown recipe' refused train "--recipe 'cifar'" --recipe cifar
+check 'eps that grows from 0' refused train '--epochs 0,2' $net --epochs 0,2,0,7,8
+check 'no model' refused certify '--model is needed' --eps 0.1
+check 'no radius' refused certify '--eps is needed' --model x
+check 'a bad radius' refused certify "'0.1x'" --model x --eps 0.05,0.1x
+check 'an empty radius' refused certify "--eps '0.1,'" --model x --eps 0.1,
+check 'an unknown method' refused certify "--method 'ibp'" --model x --eps 0.1 --method ibp
+check 'custom_loop without arguments' run 2 custom_loop
+
+# ---- data that are not there or wrong ----
+mkdir empty
+check 'an unknown data set' fails train "'svhn' is no data set" --data svhn
+check 'a folder without MNIST' fails train 'no file train-images-idx3-ubyte' --data mnist:empty
+printf 'no idx file at all, but long enough' >empty/t10k-images-idx3-ubyte
+check 'a file that is not IDX' fails certify 'bad magic number' --data mnist:empty --model x --eps 0.1
+check 'a model that is not there' fails certify 'missing.safetensors' --model missing.safetensors --eps 0.1
+check 'a folder that cannot be written' fails train 'nowhere/x' $net --steps 1 --out nowhere/x
+
+# ---- train, and the same from the parts ----
+check 'train' run 0 train $net --out whole.safetensors --log whole --checkpoint whole.ckpt
+check 'its last line is the JSON object' json out
+check 'it counts epochs' [ "$(field out epochs)" = 8 ]
+check 'it learned' awk "BEGIN { exit !($(field out clean_accuracy) > 0.4 && $(field out certified_accuracy) > 0.2) }"
+check 'train.csv has a row per epoch' [ "$(wc -l <whole/train.csv)" -eq 9 ]
+check 'test.csv has the last five epochs' [ "$(cut -d , -f 1 whole/test.csv | tr '\n' ' ')" = 'epoch 4 5 6 7 8 ' ]
+check 'train.csv names its columns' grep -q '^epoch,loss,accuracy,certified,p,eps_normalized,lambda,lr$' \
+    whole/train.csv
+check 'test.csv ends with the reported accuracy' \
+    grep -q "^8,$(field out clean_accuracy),$(field out certified_accuracy)\$" whole/test.csv
+check 'custom_loop' run 0 custom_loop digits:1500,200 custom.safetensors 8
+check 'custom_loop ends with the same bytes' cmp whole.safetensors custom.safetensors
+
+# ---- the same bits on any instruction set and number of threads ----
+for isa in ref avx2 avx512; do
+    if LINFDIST_ISA=$isa "$bin/custom_loop" digits:1500,200 isa.safetensors 8 2>err; then
+        check "$isa: the same bytes" cmp whole.safetensors isa.safetensors
+    else
+        check "$isa: refused only where the machine lacks it" grep -q "$isa" err
+    fi
+done
+check 'three threads' run 0 train $net --threads 3 --out threads.safetensors --checkpoint threads.ckpt
+check 'three threads: the same model' cmp whole.safetensors threads.safetensors
+check 'three threads: the same checkpoint' cmp whole.ckpt threads.ckpt
+check 'another seed' run 0 train $net --seed 2 --out other.safetensors
+check 'another seed: another model' sh -c '! cmp -s whole.safetensors other.safetensors'
+
+# ---- stop and resume ----
+check 'stopped after 113 of 192 steps' run 0 train $net --steps 113 --checkpoint part.ckpt --log part
+check 'four epochs were complete' [ "$(field out epochs)" = 4 ]
+cp part.ckpt again.ckpt
+printf '5,0.5,0.5\n6,0.' >>part/test.csv # as if killed after the checkpoint
+check 'resumed' run 0 train --data digits:1500,200 --resume part.ckpt --checkpoint part.ckpt --log part \
+    --out part.safetensors
+check 'resumed: the same model' cmp whole.safetensors part.safetensors
+check 'resumed: the same checkpoint' cmp whole.ckpt part.ckpt
+check 'resumed: the same train.csv' cmp whole/train.csv part/train.csv
+check 'resumed: the same test.csv' cmp whole/test.csv part/test.csv
+check 'a finished training resumes to its result' run 0 train --data digits:1500,200 --resume part.ckpt
+check 'a differing width is named' fails train '--width 32: the checkpoint was trained with 64' $net \
+    --width 32 --resume again.ckpt
+check 'a differing recipe is named' fails train 'the checkpoint was trained with' --recipe mnist-0.1 \
+    --resume again.ckpt
+check 'differing data are named' fails train '--data digits:700,200: the checkpoint was trained with digits:1500,200' \
+    --data digits:700,200 --resume again.ckpt
+check 'equal settings may be repeated' run 0 train $net --resume again.ckpt --steps 114
+check 'a model is no checkpoint' fails train 'train: ' --resume whole.safetensors
+head -c 3000 part.ckpt >cut.ckpt
+check 'a checkpoint cut short' fails train 'train: ' --data digits:1500,200 --resume cut.ckpt
+
+# interrupt SIGNAL NUMBER: stops a long training, which must leave a checkpoint that goes on
+interrupt() {
+    rm -f killed.ckpt
+    "$bin/train" $net --epochs 0,0,0,100000,100000 --checkpoint killed.ckpt >out 2>err &
+    pid=$!
+    tries=0
+    while [ ! -f killed.ckpt ] && [ $tries -lt 600 ]; do
+        sleep 0.1
+        tries=$((tries + 1))
+    done
+    kill -s "$1" $pid
+    status=0
+    wait $pid || status=$?
+    [ $status -eq $((128 + $2)) ] && [ -f killed.ckpt ] && [ ! -s out ]
+}
+check 'SIGTERM leaves a checkpoint' interrupt TERM 15
+steps=$(sed -n 's/.*after \([0-9]*\) steps.*/\1/p' err)
+check 'that goes on' run 0 train --data digits:1500,200 --resume killed.ckpt --steps $((steps + 1)) \
+    --out late.safetensors
+
+# ---- certify ----
+check 'certify' run 0 certify --data digits:1500,200 --seed 1 --model whole.safetensors --eps 0.02,8/255,0.15 \
+    --csv margin.csv
+check 'a table and a JSON line per radius' [ "$(wc -l <out)" -eq 7 ]
+check 'its last line is the JSON object' json out
+check 'the fraction is exact' grep -q '"eps": 0.03137254901960784,' out
+check 'the csv has a row per image' [ "$(wc -l <margin.csv)" -eq 201 ]
+check 'the csv names its columns' grep -q '^index,label,predicted,margin,radius$' margin.csv
+certified=$(awk -F, 'NR > 1 && $2 == $3 && $5 > 0.15 { n++ } END { print n / 200 }' margin.csv)
+check 'table and csv agree' [ "$certified" = "$(field out certified_accuracy)" ]
+run 0 train --data digits:1500,200 --resume whole.ckpt
+check 'train reports the same' [ "$certified" = "$(field out certified_accuracy)" ]
+for isa in ref avx2 avx512; do
+    if LINFDIST_ISA=$isa "$bin/certify" --data digits:1500,200 --seed 1 --model whole.safetensors --eps 0.1 \
+    --threads 2 --csv isa.csv >out 2>err; then
+        check "$isa: the same csv" cmp margin.csv isa.csv
+    else
+        check "$isa: refused only where the machine lacks it" grep -q "$isa" err
+    fi
+done
+check 'certify by intervals' run 0 certify --data digits:1500,200 --seed 1 --model whole.safetensors \
+    --eps 0.1 --method interval --limit 50 --csv interval.csv
+check 'the method is reported' [ "$(field out method)" = interval ]
+check 'the limit counts' [ "$(wc -l <interval.csv)" -eq 51 ]
+check 'intervals with the pixel clamp certify no less' awk -F, '
+    NR == FNR { radius[$1] = $5; next }
+    FNR > 1 && $5 < 0.999 * radius[$1] { worse = 1 }
+    END { exit worse }' margin.csv interval.csv
+check 'a csv that cannot be written' fails certify 'nowhere/x.csv' --data digits:1500,200 \
+    --model whole.safetensors --eps 0.1 --csv nowhere/x.csv
+
+if [ "$failures" -ne 0 ]; then
+    echo "$failures failed"
+    exit 1
+fi
+echo 'all passed'

@@ -1,0 +1,27 @@
+#!/bin/sh
+# The C example of README.md compiles as it stands, links, and certifies with a model that train made.
+# usage: readme.sh SOURCE BUILD C_COMPILER
+set -eu
+
+source=$1
+build=$2
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+awk '/^```c$/ { inside = 1; next } /^```$/ { if (inside) exit } inside' "$source/README.md" >"$work/example.c"
+[ -s "$work/example.c" ] || { echo 'FAILED: README.md has no C example'; exit 1; }
+"$3" -std=c99 -pedantic -Wall -Wextra -Werror -I"$source/include" "$work/example.c" -L"$build" -llinfdist \
+    -Wl,-rpath,"$build" -o "$work/example"
+echo "ok: $(wc -l <"$work/example.c") lines compile and link"
+
+if [ ! -x "$build/bin/train" ]; then
+    echo 'skipped: train is not built, so there is no model to run the example on'
+    exit 77
+fi
+"$build/bin/train" --data digits:256,64 --depth 2 --width 16 --epochs 0,0,0,1,1 --batch 64 \
+    --out "$work/model.safetensors" >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
+"$work/example" "$work/model.safetensors"
+if "$work/example" "$work/none.safetensors"; then
+    echo 'FAILED: the example accepts a model that is not there'
+    exit 1
+fi
