@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Sourced by examples/quickstart.sh and tests/run.sh (POSIX sh): installs what is missing, configures and builds.
 # Environment: LINFDIST_BUILD_DIR (default: build/ in the repository), LINFDIST_CMAKE_FLAGS (further arguments of cmake).
 # Expects $root, the repository.

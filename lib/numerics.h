@@ -12,4 +12,7 @@
 #define LFD_SUM_LOW 0x1p-60f
 #define LFD_SUM_HIGH 0x1p100f
 
+/* Ratios enter power_float multiplied by this (tmpl/power.h says why); it is exact. */
+#define POWER_SCALE 0x1.08p0f
+
 #endif

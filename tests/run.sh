@@ -17,9 +17,9 @@ mv "$log.part" "$log"
 cat "$log"
 
 details=$build/Testing/Temporary/LastTest.log
-if [ -f "$details" ] && grep -q '^\[  SKIPPED \]' "$details"; then
+if [ -f "$details" ] && grep -q '^\[  SKIPPED \] [a-z]' "$details"; then
     echo 'Skipped inside test programs:'
-    grep '^\[  SKIPPED \]' "$details" | sort -u
+    grep '^\[  SKIPPED \] [a-z]' "$details" | sort -u
 fi
 
 counts=$(awk '

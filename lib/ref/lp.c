@@ -2,8 +2,14 @@
 
 #include "../numerics.h"
 #include "../simd/vec_scalar.h"
+#include "../tmpl/rows.h"
 #include "../tmpl/power.h"
 #include "../tmpl/integer_power.h"
+
+static float power_of(float ratio, float p) {
+    powers(1, &ratio, p);
+    return ratio;
+}
 
 static float largest_difference(size_t n_in, const float *x, const float *w) {
     float maximum = 0.0f;
@@ -20,12 +26,12 @@ float lfd_ref_lp_output(const lfd_power *power, size_t n_in, const float *x, con
     int tiny = maximum < LFD_TINY;
     float scale = tiny ? LFD_TINY_SCALE : 1.0f;
     maximum *= scale;
-    float inverse = 1.0f / maximum, cut = maximum * power->forward_cut, sum = 0.0f;
+    float inverse = POWER_SCALE / maximum, cut = maximum * power->forward_cut, sum = 0.0f;
     for (size_t i = 0; i < n_in; ++i) {
         float distance = fabsf(x[i] - w[i]) * scale;
-        if (distance >= cut) sum += power_float(distance * inverse, power->p);
+        if (distance >= cut) sum += power_of(distance * inverse, power->p);
     }
-    float y = maximum * root_float(sum, power->p, power->inv_p);
+    float y = maximum * root(sum, power->p, power->inv_p);
     return tiny ? y * LFD_TINY_UNSCALE : y;
 }
 
@@ -51,14 +57,15 @@ static float factor(const lfd_power *power, float difference, float inverse, flo
     if (power->integer) return integer_gradient(difference * inverse, power->integer);
     float distance = fabsf(difference);
     if (!(distance >= cut)) return 0.0f;
-    return copysignf(power_float(distance * inverse, power->exponent), difference);
+    return copysignf(power_of(distance * inverse, power->exponent), difference);
 }
 
 /* All columns of one output of one sample. */
 static void backward_output(const lfd_power *power, size_t n_in, const float *x, const float *w, float y, float grad_y,
                             float *grad_x, float *grad_w) {
     float scale = y < LFD_TINY ? LFD_TINY_SCALE : 1.0f;
-    float inverse = y > 0.0f ? 1.0f / (y * scale) : 0.0f;
+    float numerator = power->integer ? 1.0f : POWER_SCALE;
+    float inverse = y > 0.0f ? numerator / (y * scale) : 0.0f;
     float cut = y > 0.0f ? y * scale * power->backward_cut : INFINITY;
     for (size_t i = 0; i < n_in; ++i) {
         float difference = (x[i] - w[i]) * scale;

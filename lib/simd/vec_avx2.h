@@ -15,6 +15,7 @@ enum {
     BOUNDS_ROWS_X = 1,
     BOUNDS_ROWS_W = 4,
     PANEL_ROWS_X = 4,
+    GENERAL_ROWS_X = 1,
     GRADIENT_ROWS_X = 2,
     GRADIENT_ROWS_W = 2
 };
@@ -48,7 +49,8 @@ static inline vf vf_abs(vf a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a
 static inline vf vf_difference(vf a, vf b) { return _mm256_fmsub_ps(a, _mm256_set1_ps(1.0f), b); }
 static inline vf vf_max_magnitude(vf a, vf b) { return _mm256_max_ps(a, vf_abs(b)); }
 static inline vf vf_copysign(vf magnitude, vf sign) {
-    return _mm256_or_ps(magnitude, _mm256_and_ps(sign, _mm256_set1_ps(-0.0f)));
+    vf sign_bit = _mm256_set1_ps(-0.0f);
+    return _mm256_or_ps(_mm256_andnot_ps(sign_bit, magnitude), _mm256_and_ps(sign_bit, sign));
 }
 
 static inline vm vf_at_least(vf a, vf b) { return _mm256_cmp_ps(a, b, _CMP_GE_OQ); }
@@ -57,6 +59,9 @@ static inline vm vf_equal(vf a, vf b) { return _mm256_cmp_ps(a, b, _CMP_EQ_OQ); 
 static inline uint32_t vm_bits(vm m) { return (uint32_t)_mm256_movemask_ps(m); }
 /* a where the mask is set, b elsewhere. */
 static inline vf vf_select(vm m, vf a, vf b) { return _mm256_blendv_ps(b, a, m); }
+/* a + b and a - b where the mask is set, a elsewhere (a is no negative zero). */
+static inline vf vf_add_where(vm m, vf a, vf b) { return _mm256_add_ps(a, _mm256_and_ps(m, b)); }
+static inline vf vf_sub_where(vm m, vf a, vf b) { return _mm256_sub_ps(a, _mm256_and_ps(m, b)); }
 /* a where the mask is set, 0 elsewhere. */
 static inline vf vf_keep(vm m, vf a) { return _mm256_and_ps(m, a); }
 static inline vf vf_sign(vf a) {
@@ -64,13 +69,27 @@ static inline vf vf_sign(vf a) {
     return _mm256_and_ps(_mm256_cmp_ps(a, _mm256_setzero_ps(), _CMP_NEQ_OQ), one);
 }
 
-static inline vi vi_from_bits(vf a) { return _mm256_castps_si256(a); }
-static inline vf vf_from_bits(vi a) { return _mm256_castsi256_ps(a); }
 static inline vi vi_add(vi a, vi b) { return _mm256_add_epi32(a, b); }
-static inline vi vi_sub(vi a, vi b) { return _mm256_sub_epi32(a, b); }
-static inline vi vi_shift_left_23(vi a) { return _mm256_slli_epi32(a, 23); }
-static inline vi vi_shift_right_23(vi a) { return _mm256_srai_epi32(a, 23); }
-static inline vf vf_from_int(vi a) { return _mm256_cvtepi32_ps(a); }
+/* x = 2^exponent mantissa with the mantissa in [1, 2), for normal positive x. */
+static inline vf vf_exponent(vf x) {
+    return _mm256_cvtepi32_ps(_mm256_sub_epi32(_mm256_srli_epi32(_mm256_castps_si256(x), 23), _mm256_set1_epi32(127)));
+}
+static inline vf vf_mantissa(vf x) {
+    vf bits = _mm256_and_ps(x, _mm256_castsi256_ps(_mm256_set1_epi32(0x007fffff)));
+    return _mm256_or_ps(bits, _mm256_set1_ps(1.0f));
+}
+/* The entry that the top four bits of x's mantissa choose. */
+static inline vf vf_lookup(const float table[16], vf x) {
+    __m256i index = _mm256_srli_epi32(_mm256_castps_si256(x), 19);
+    vf low = _mm256_permutevar8x32_ps(_mm256_loadu_ps(table), index);
+    vf high = _mm256_permutevar8x32_ps(_mm256_loadu_ps(table + 8), index);
+    return _mm256_blendv_ps(low, high, _mm256_castsi256_ps(_mm256_slli_epi32(index, 28)));
+}
+/* a 2^k for shifted = k + 1.5 2^23, whose low bits are the integer k. */
+static inline vf vf_scale_by_power(vf a, vf shifted) {
+    __m256i power = _mm256_slli_epi32(_mm256_castps_si256(shifted), 23);
+    return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(a), power));
+}
 
 static inline __m256i compress_lanes(vm m) {
     return _mm256_cvtepu8_epi32(_mm_cvtsi64_si128((long long)compress_table[vm_bits(m)]));

@@ -13,7 +13,8 @@ enum {
     BOUNDS_ROWS_X = 3, /* two accumulators each */
     BOUNDS_ROWS_W = 4,
     PANEL_ROWS_X = 6, /* register tile of the l_p forward: rows of x by two vectors of outputs */
-    GRADIENT_ROWS_X = 4,
+    GENERAL_ROWS_X = 3, /* the same for any p */
+    GRADIENT_ROWS_X = 6,
     GRADIENT_ROWS_W = 4
 };
 
@@ -44,7 +45,9 @@ static inline vf vf_difference(vf a, vf b) { return _mm512_fmsub_ps(a, _mm512_se
 /* max(|a|, |b|) in one instruction. */
 static inline vf vf_max_magnitude(vf a, vf b) { return _mm512_range_ps(a, b, 0x0b); }
 static inline vf vf_copysign(vf magnitude, vf sign) {
-    return _mm512_or_ps(magnitude, _mm512_and_ps(sign, _mm512_set1_ps(-0.0f)));
+    __m512i bits = _mm512_ternarylogic_epi32(_mm512_castps_si512(magnitude), _mm512_castps_si512(sign),
+                                             _mm512_set1_epi32(INT32_MIN), 0xd8); /* third ? second : first */
+    return _mm512_castsi512_ps(bits);
 }
 
 static inline vm vf_at_least(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_GE_OQ); }
@@ -53,6 +56,9 @@ static inline vm vf_equal(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_EQ_
 static inline uint32_t vm_bits(vm m) { return (uint32_t)m; }
 /* a where the mask is set, b elsewhere. */
 static inline vf vf_select(vm m, vf a, vf b) { return _mm512_mask_blend_ps(m, b, a); }
+/* a + b and a - b where the mask is set, a elsewhere. */
+static inline vf vf_add_where(vm m, vf a, vf b) { return _mm512_mask_add_ps(a, m, a, b); }
+static inline vf vf_sub_where(vm m, vf a, vf b) { return _mm512_mask_sub_ps(a, m, a, b); }
 /* a where the mask is set, 0 elsewhere. */
 static inline vf vf_keep(vm m, vf a) { return _mm512_maskz_mov_ps(m, a); }
 static inline vf vf_sign(vf a) {
@@ -60,13 +66,19 @@ static inline vf vf_sign(vf a) {
     return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(a, _mm512_setzero_ps(), _CMP_NEQ_OQ), one);
 }
 
-static inline vi vi_from_bits(vf a) { return _mm512_castps_si512(a); }
-static inline vf vf_from_bits(vi a) { return _mm512_castsi512_ps(a); }
 static inline vi vi_add(vi a, vi b) { return _mm512_add_epi32(a, b); }
-static inline vi vi_sub(vi a, vi b) { return _mm512_sub_epi32(a, b); }
-static inline vi vi_shift_left_23(vi a) { return _mm512_slli_epi32(a, 23); }
-static inline vi vi_shift_right_23(vi a) { return _mm512_srai_epi32(a, 23); }
-static inline vf vf_from_int(vi a) { return _mm512_cvtepi32_ps(a); }
+/* x = 2^exponent mantissa with the mantissa in [1, 2), for normal positive x. */
+static inline vf vf_exponent(vf x) { return _mm512_getexp_ps(x); }
+static inline vf vf_mantissa(vf x) { return _mm512_getmant_ps(x, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_src); }
+/* The entry that the top four bits of x's mantissa choose. */
+static inline vf vf_lookup(const float table[16], vf x) {
+    return _mm512_permutexvar_ps(_mm512_srli_epi32(_mm512_castps_si512(x), 19), _mm512_loadu_ps(table));
+}
+/* a 2^k for shifted = k + 1.5 2^23, whose low bits are the integer k. */
+static inline vf vf_scale_by_power(vf a, vf shifted) {
+    __m512i power = _mm512_slli_epi32(_mm512_castps_si512(shifted), 23);
+    return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(a), power));
+}
 
 /* Writes the lanes of a that the mask chooses, in order; what follows them up to LANES is overwritten too (faster than
  * a compressing store). */

@@ -12,7 +12,6 @@ typedef float vf;
 typedef int32_t vi;
 
 static inline vf vf_set(float a) { return a; }
-static inline vi vi_set(int32_t a) { return a; }
 static inline vf vf_add(vf a, vf b) { return a + b; }
 static inline vf vf_sub(vf a, vf b) { return a - b; }
 static inline vf vf_mul(vf a, vf b) { return a * b; }
@@ -31,11 +30,14 @@ static inline vf vf_from_bits(vi a) {
     memcpy(&bits, &a, sizeof bits);
     return bits;
 }
-/* Wrapping, as vector instructions do. */
-static inline vi vi_add(vi a, vi b) { return (vi)((uint32_t)a + (uint32_t)b); }
-static inline vi vi_sub(vi a, vi b) { return (vi)((uint32_t)a - (uint32_t)b); }
-static inline vi vi_shift_left_23(vi a) { return (vi)((uint32_t)a << 23); }
-static inline vi vi_shift_right_23(vi a) { return a >> 23; } /* arithmetic, as every compiler we support does */
-static inline vf vf_from_int(vi a) { return (vf)a; }
+/* x = 2^exponent mantissa with the mantissa in [1, 2), for normal positive x. */
+static inline vf vf_exponent(vf x) { return (vf)((vi_from_bits(x) >> 23) - 127); }
+static inline vf vf_mantissa(vf x) { return vf_from_bits((vi_from_bits(x) & 0x007fffff) | 0x3f800000); }
+/* The entry that the top four bits of x's mantissa choose. */
+static inline vf vf_lookup(const float table[16], vf x) { return table[(vi_from_bits(x) >> 19) & 15]; }
+/* a 2^k for shifted = k + 1.5 2^23, whose low bits are the integer k. */
+static inline vf vf_scale_by_power(vf a, vf shifted) {
+    return vf_from_bits((vi)((uint32_t)vi_from_bits(a) + ((uint32_t)vi_from_bits(shifted) << 23)));
+}
 
 #endif

@@ -39,6 +39,6 @@ static inline vf integer_root(vf s, int n) {
     case 2: return vf_sqrt(s);
     case 4: return vf_sqrt(vf_sqrt(s));
     case 8: return vf_sqrt(vf_sqrt(vf_sqrt(s)));
-    default: return root_float(s, vf_set((float)n), vf_set(1.0f / (float)n));
+    default: return root(s, vf_set((float)n), vf_set(1.0f / (float)n));
     }
 }

@@ -1,21 +1,23 @@
 /* l_p backward: lanes over columns; grad_x sums over outputs and grad_w over samples, both in ascending order, in one
  * pass. Blocks of GRADIENT_OUTPUTS outputs keep the rows of w and grad_w in cache. */
 
-enum { GRADIENT_OUTPUTS = 32 };
-/* From here on collecting the terms that matter beats computing all: measured, decides no bit. */
-static const float GRADIENT_SPARSE_FROM = 16.0f;
+enum {
+    GRADIENT_OUTPUTS = LIVE_OUTPUTS,
+    GRADIENT_BLOCK = 12 /* samples per block, a multiple of every register tile's rows */
+};
 
-/* Per (sample, output) of a register tile's rows and one block of outputs. */
+/* Per (sample, output) of one block. */
 typedef struct gradient_factors {
-    float inverse[GRADIENT_ROWS_X][GRADIENT_OUTPUTS]; /* 1 / distance, 0 for distance 0 */
-    float cut[GRADIENT_ROWS_X][GRADIENT_OUTPUTS];     /* infinity for distance 0 */
-    const float *grad_y[GRADIENT_ROWS_X];
+    float inverse[GRADIENT_BLOCK][GRADIENT_OUTPUTS]; /* 1 (any p: POWER_SCALE) / distance, 0 for 0 */
+    float cut[GRADIENT_BLOCK][GRADIENT_OUTPUTS];     /* infinity for distance 0 */
+    const float *grad_y[GRADIENT_BLOCK];
 } gradient_factors;
 
 /* Returns 1 when some distance is too small for plain reciprocals: the reference then does the block. */
-static int gradient_prepare(gradient_factors *f, size_t rows, size_t outputs, float backward_cut, const float *y,
+static int gradient_prepare(gradient_factors *f, size_t rows, size_t outputs, const lfd_power *power, const float *y,
                             const float *grad_y, size_t y_stride) {
-    vf zero = vf_set(0.0f), infinite = vf_set(INFINITY), one = vf_set(1.0f);
+    vf zero = vf_set(0.0f), infinite = vf_set(INFINITY), backward_cut = vf_set(power->backward_cut);
+    vf numerator = vf_set(power->integer ? 1.0f : POWER_SCALE);
     uint32_t tiny = 0;
     for (size_t r = 0; r < rows; ++r) {
         f->grad_y[r] = grad_y + r * y_stride;
@@ -24,20 +26,42 @@ static int gradient_prepare(gradient_factors *f, size_t rows, size_t outputs, fl
             vf distance = outputs - o >= LANES ? vf_load(from) : vf_load_part(from, outputs - o);
             vm positive = vf_less(zero, distance);
             tiny |= vm_bits(positive) & vm_bits(vf_less(distance, vf_set(LFD_TINY)));
-            vf_store(f->inverse[r] + o, vf_keep(positive, vf_div(one, distance)));
-            vf_store(f->cut[r] + o, vf_select(positive, vf_mul(distance, vf_set(backward_cut)), infinite));
+            vf_store(f->inverse[r] + o, vf_keep(positive, vf_div(numerator, distance)));
+            vf_store(f->cut[r] + o, vf_select(positive, vf_mul(distance, backward_cut), infinite));
         }
     }
     return tiny != 0;
 }
 
-/* grad_y sign(t) (|t| / distance)^(p - 1). n = 0: any p. */
-LFD_INLINE vf gradient_term(int n, vf exponent, vf difference, float inverse, float cut, float grad_y) {
-    vf inverses = vf_set(inverse);
-    if (n > 0) return vf_mul(integer_gradient(vf_mul(difference, inverses), n), vf_set(grad_y));
-    vf distance = vf_abs(difference);
-    vf power = vf_copysign(power_float(vf_mul(distance, inverses), exponent), difference);
-    return vf_keep(vf_at_least(distance, vf_set(cut)), vf_mul(power, vf_set(grad_y)));
+/* grad_x[b] += and *grad_w -= the terms grad_y sign(t) (|t| / distance)^(p - 1) of rows samples from row r on and one
+ * output o, t = x - w. */
+LFD_INLINE void gradient_integer(size_t rows, int n, const gradient_factors *f, size_t r, size_t o, const vf *x, vf w,
+                                 vf *grad_x, vf *grad_w) {
+    LFD_UNROLL
+    for (size_t b = 0; b < rows; ++b) {
+        vf ratio = vf_mul(vf_difference(x[b], w), vf_set(f->inverse[r + b][o]));
+        vf term = vf_mul(integer_gradient(ratio, n), vf_set(f->grad_y[r + b][o]));
+        grad_x[b] = vf_add(grad_x[b], term);
+        *grad_w = vf_sub(*grad_w, term);
+    }
+}
+
+LFD_INLINE void gradient_general(size_t rows, vf exponent, const gradient_factors *f, size_t r, size_t o, const vf *x,
+                                 vf w, vf *grad_x, vf *grad_w) {
+    vf t[GRADIENT_ROWS_X], power[GRADIENT_ROWS_X];
+    LFD_UNROLL
+    for (size_t b = 0; b < rows; ++b) {
+        t[b] = vf_difference(x[b], w);
+        power[b] = vf_abs(vf_mul(t[b], vf_set(f->inverse[r + b][o])));
+    }
+    powers(rows, power, exponent);
+    LFD_UNROLL
+    for (size_t b = 0; b < rows; ++b) {
+        vm live = vf_at_least(vf_abs(t[b]), vf_set(f->cut[r + b][o]));
+        vf term = vf_mul(vf_copysign(power[b], t[b]), vf_set(f->grad_y[r + b][o]));
+        grad_x[b] = vf_add_where(live, grad_x[b], term);
+        *grad_w = vf_sub_where(live, *grad_w, term);
+    }
 }
 
 LFD_INLINE vf load_columns(const float *p, size_t part) {
@@ -59,13 +83,10 @@ LFD_INLINE void gradient_tile(size_t rows, size_t outs, size_t part, int n, vf e
     for (size_t c = 0; c < outs; ++c) {
         vf ws = load_columns(w + (o + c) * w_stride, part), sum = vf_set(0.0f);
         if (grad_w) sum = load_columns(grad_w + (o + c) * w_stride, part);
-        LFD_UNROLL
-        for (size_t b = 0; b < rows; ++b) {
-            vf term = gradient_term(n, exponent, vf_difference(x[b], ws), f->inverse[r + b][o + c],
-                                    f->cut[r + b][o + c], f->grad_y[r + b][o + c]);
-            grad_x[b] = vf_add(grad_x[b], term);
-            sum = vf_sub(sum, term);
-        }
+        if (n > 0)
+            gradient_integer(rows, n, f, r, o + c, x, ws, grad_x, &sum);
+        else
+            gradient_general(rows, exponent, f, r, o + c, x, ws, grad_x, &sum);
         if (grad_w) store_columns(grad_w + (o + c) * w_stride, sum, part);
     }
 }
@@ -89,31 +110,32 @@ LFD_INLINE void gradient_columns(size_t rows, size_t part, int n, vf exponent, c
     for (size_t b = 0; b < rows && grad_x; ++b) store_columns(grad_x + b * x_stride, sums[b], part);
 }
 
-/* One block of outputs for rows <= GRADIENT_ROWS_X samples, all columns of s. */
-LFD_INLINE void gradient_rows(const lfd_shape *s, int n, vf exponent, const gradient_factors *f, size_t rows,
-                              size_t outputs, const float *x, const float *w, float *grad_x, float *grad_w) {
+/* The samples and outputs of s, one block, all its columns. */
+LFD_INLINE void gradient_rows(const lfd_shape *s, int n, vf exponent, const gradient_factors *f, const float *x,
+                              const float *w, float *grad_x, float *grad_w) {
     size_t whole = s->n_in / LANES * LANES, part = s->n_in - whole;
     for (size_t i = 0; i < whole; i += LANES) {
         float *gx = grad_x ? grad_x + i : NULL, *gw = grad_w ? grad_w + i : NULL;
-        if (rows == GRADIENT_ROWS_X)
-            gradient_columns(GRADIENT_ROWS_X, 0, n, exponent, f, 0, outputs, x + i, s->x_stride, w + i, s->w_stride,
-                             gx, gw);
-        for (size_t b = 0; b < rows && rows < GRADIENT_ROWS_X; ++b)
-            gradient_columns(1, 0, n, exponent, f, b, outputs, x + b * s->x_stride + i, s->x_stride, w + i,
+        size_t b = 0;
+        for (; b + GRADIENT_ROWS_X <= s->batch; b += GRADIENT_ROWS_X)
+            gradient_columns(GRADIENT_ROWS_X, 0, n, exponent, f, b, s->n_out, x + b * s->x_stride + i, s->x_stride,
+                             w + i, s->w_stride, gx ? gx + b * s->x_stride : NULL, gw);
+        for (; b < s->batch; ++b)
+            gradient_columns(1, 0, n, exponent, f, b, s->n_out, x + b * s->x_stride + i, s->x_stride, w + i,
                              s->w_stride, gx ? gx + b * s->x_stride : NULL, gw);
     }
-    for (size_t b = 0; b < rows && part > 0; ++b)
-        gradient_columns(1, part, n, exponent, f, b, outputs, x + b * s->x_stride + whole, s->x_stride, w + whole,
+    for (size_t b = 0; b < s->batch && part > 0; ++b)
+        gradient_columns(1, part, n, exponent, f, b, s->n_out, x + b * s->x_stride + whole, s->x_stride, w + whole,
                          s->w_stride, grad_x ? grad_x + b * s->x_stride + whole : NULL,
                          grad_w ? grad_w + whole : NULL);
 }
 
-typedef void gradient_rows_fn(const lfd_shape *s, float exponent, const gradient_factors *f, size_t rows,
-                              size_t outputs, const float *x, const float *w, float *grad_x, float *grad_w);
+typedef void gradient_rows_fn(const lfd_shape *s, float exponent, const gradient_factors *f, const float *x,
+                              const float *w, float *grad_x, float *grad_w);
 #define GRADIENT_ROWS_OF(n)                                                                                            \
-    static void gradient_rows_##n(const lfd_shape *s, float exponent, const gradient_factors *f, size_t rows,          \
-                                  size_t outputs, const float *x, const float *w, float *grad_x, float *grad_w) {      \
-        gradient_rows(s, n, vf_set(exponent), f, rows, outputs, x, w, grad_x, grad_w);                                 \
+    static void gradient_rows_##n(const lfd_shape *s, float exponent, const gradient_factors *f, const float *x,       \
+                                  const float *w, float *grad_x, float *grad_w) {                                      \
+        gradient_rows(s, n, vf_set(exponent), f, x, w, grad_x, grad_w);                                                \
     }
 GRADIENT_ROWS_OF(0)
 GRADIENT_ROWS_OF(1)
@@ -147,37 +169,48 @@ static void gradient_flush(live_terms *terms, size_t last, float exponent, const
     terms->count = 0;
 }
 
-/* One block of outputs for row r of the factors. */
-static void gradient_sparse(const lfd_shape *s, const lfd_power *power, const gradient_factors *f, size_t r,
-                            size_t outputs, const float *x, const float *w, float *grad_x, float *grad_w) {
+/* The outputs in hits for row r of the block; s->n_in <= LIVE_COLUMNS. */
+static void gradient_sparse_row(const lfd_shape *s, float exponent, const gradient_factors *f, size_t r, uint32_t hits,
+                                const float *x, const float *w, float *grad_x, float *grad_w) {
     live_terms terms;
-    terms.count = terms.first = 0;
-    for (size_t o = 0; o < outputs; ++o) {
-        for (size_t i = 0; i < s->n_in; i += LIVE_COLUMNS) {
-            if (terms.count + LIVE_COLUMNS > LIVE_CAPACITY)
-                gradient_flush(&terms, o, power->exponent, f->grad_y[r], s->w_stride, grad_x, grad_w);
-            live_collect(&terms, x, w + o * s->w_stride, i, smaller(i + LIVE_COLUMNS, s->n_in), f->cut[r][o],
-                         f->inverse[r][o], power->p, 1);
-        }
-        terms.ends[o] = terms.count;
+    size_t o = 0;
+    terms.count = 0;
+    terms.first = (size_t)__builtin_ctz(hits);
+    for (; hits; hits &= hits - 1) {
+        for (size_t next = (size_t)__builtin_ctz(hits); o < next; ++o) terms.ends[o] = terms.count;
+        if (terms.count + LIVE_COLUMNS > LIVE_CAPACITY)
+            gradient_flush(&terms, o, exponent, f->grad_y[r], s->w_stride, grad_x, grad_w);
+        live_collect(&terms, x, w + o * s->w_stride, 0, s->n_in, f->cut[r][o], f->inverse[r][o], 1);
     }
-    gradient_flush(&terms, outputs - 1, power->exponent, f->grad_y[r], s->w_stride, grad_x, grad_w);
+    gradient_flush(&terms, o, exponent, f->grad_y[r], s->w_stride, grad_x, grad_w);
 }
 
-/* One block of outputs for rows samples. */
+static void gradient_sparse(const lfd_shape *s, int rare, float exponent, gradient_factors *f, const float *x,
+                            const float *w, float *grad_x, float *grad_w) {
+    uint32_t hits[GRADIENT_BLOCK];
+    if (rare)
+        live_hits(s->batch, s->n_out, s->n_in, x, s->x_stride, w, s->w_stride, f->cut, hits);
+    else
+        live_hit_all(s->batch, s->n_out, hits);
+    for (size_t r = 0; r < s->batch; ++r)
+        if (hits[r])
+            gradient_sparse_row(s, exponent, f, r, hits[r], x + r * s->x_stride, w,
+                                grad_x ? grad_x + r * s->x_stride : NULL, grad_w);
+}
+
+/* The samples and outputs of s, one block; at most LIVE_COLUMNS columns. */
 static void gradient_block(const lfd_shape *s, const lfd_power *power, const float *x, const float *w, const float *y,
                            const float *grad_y, float *grad_x, float *grad_w) {
     gradient_factors factors;
-    size_t rows = s->batch, outputs = s->n_out;
-    if (gradient_prepare(&factors, rows, outputs, power->backward_cut, y, grad_y, s->y_stride)) {
+    if (gradient_prepare(&factors, s->batch, s->n_out, power, y, grad_y, s->y_stride)) {
         lfd_ref_lp_backward(s, power, x, w, y, grad_y, grad_x, grad_w);
-    } else if (power->integer || power->p < GRADIENT_SPARSE_FROM) {
-        gradient_rows_by_power[power->integer](s, power->exponent, &factors, rows, outputs, x, w, grad_x, grad_w);
-    } else {
-        for (size_t r = 0; r < rows; ++r)
-            gradient_sparse(s, power, &factors, r, outputs, x + r * s->x_stride, w,
-                            grad_x ? grad_x + r * s->x_stride : NULL, grad_w);
+        return;
     }
+    float share = power->integer ? 1.0f : live_share(x, w, s->w_stride, s->n_in, s->n_out, factors.cut[0]);
+    if (share < LIVE_FEW)
+        gradient_sparse(s, share < LIVE_RARE, power->exponent, &factors, x, w, grad_x, grad_w);
+    else
+        gradient_rows_by_power[power->integer](s, power->exponent, &factors, x, w, grad_x, grad_w);
 }
 
 /* The reference's first step. */
@@ -186,17 +219,27 @@ static void clear_negative_zeros(float *grad, size_t rows, size_t columns, size_
         for (size_t i = 0; i < columns; ++i) grad[r * stride + i] += 0.0f;
 }
 
-void ISA(lp_backward)(const lfd_shape *s, const lfd_power *power, const float *x, const float *w, const float *y,
-                      const float *grad_y, float *grad_x, float *grad_w) {
+/* At most LIVE_COLUMNS columns. */
+static void gradient_range(const lfd_shape *s, const lfd_power *power, const float *x, const float *w, const float *y,
+                           const float *grad_y, float *grad_x, float *grad_w) {
     lfd_shape block = *s;
-    clear_negative_zeros(grad_x, s->batch, s->n_in, s->x_stride);
-    clear_negative_zeros(grad_w, s->n_out, s->n_in, s->w_stride);
     for (size_t o = 0; o < s->n_out; o += GRADIENT_OUTPUTS)
-        for (size_t b = 0; b < s->batch; b += GRADIENT_ROWS_X) {
+        for (size_t b = 0; b < s->batch; b += GRADIENT_BLOCK) {
             block.n_out = smaller(GRADIENT_OUTPUTS, s->n_out - o);
-            block.batch = smaller(GRADIENT_ROWS_X, s->batch - b);
+            block.batch = smaller(GRADIENT_BLOCK, s->batch - b);
             gradient_block(&block, power, x + b * s->x_stride, w + o * s->w_stride, y + b * s->y_stride + o,
                            grad_y + b * s->y_stride + o, grad_x ? grad_x + b * s->x_stride : NULL,
                            grad_w ? grad_w + o * s->w_stride : NULL);
         }
+}
+
+void ISA(lp_backward)(const lfd_shape *s, const lfd_power *power, const float *x, const float *w, const float *y,
+                      const float *grad_y, float *grad_x, float *grad_w) {
+    lfd_shape range = *s;
+    clear_negative_zeros(grad_x, s->batch, s->n_in, s->x_stride);
+    clear_negative_zeros(grad_w, s->n_out, s->n_in, s->w_stride);
+    for (size_t i = 0; i < s->n_in; i += LIVE_COLUMNS) {
+        range.n_in = smaller(LIVE_COLUMNS, s->n_in - i);
+        gradient_range(&range, power, x + i, w + i, y, grad_y, grad_x ? grad_x + i : NULL, grad_w ? grad_w + i : NULL);
+    }
 }

@@ -4,18 +4,16 @@
 enum {
     PANEL = 2 * LANES,     /* outputs of a panel */
     PANEL_COLUMNS = 128,   /* columns transposed at a time */
-    PANEL_ROWS = 48,       /* rows of x per block */
+    PANEL_ROWS = 48        /* rows of x per block */
 };
-/* From here on collecting the terms that matter beats computing all: measured, decides no bit. */
-static const float SPARSE_FROM = 16.0f;
 
 /* What one block of PANEL_ROWS x PANEL outputs needs; about 40 KiB, on the stack. */
 typedef struct panel_block {
     size_t rows, outputs; /* valid ones */
     float sum[PANEL_ROWS][PANEL];
     float maximum[PANEL_ROWS][PANEL];
-    float inverse[PANEL_ROWS][PANEL]; /* of the maximum; 0 where the reference takes over */
-    float cut[PANEL_ROWS][PANEL];     /* infinity there */
+    float inverse[PANEL_ROWS][PANEL]; /* POWER_SCALE / maximum; 0 where the reference takes over */
+    float cut[PANEL_ROWS][LIVE_OUTPUTS]; /* infinity there */
     float columns[PANEL_COLUMNS][PANEL];
 } panel_block;
 
@@ -49,36 +47,51 @@ LFD_INLINE void panel_integer(panel_block *block, size_t b, size_t rows, int n, 
     }
 }
 
-/* The same for any p: terms normalised by the maximum, those below the cut left out. */
-LFD_INLINE void panel_general(panel_block *block, size_t b, float p, const float *x, size_t count) {
+/* The same for any p and rows <= GENERAL_ROWS_X: terms normalised by the maximum, those below the cut left out. */
+LFD_INLINE void panel_general(panel_block *block, size_t b, size_t rows, float p, const float *x, size_t x_stride,
+                              size_t count) {
+    enum { MOST = 2 * GENERAL_ROWS_X }; /* two halves of a row, then those of the next */
+    vf sum[MOST], inverse[MOST], cut[MOST], distance[MOST], term[MOST];
     vf ps = vf_set(p);
     LFD_UNROLL
-    for (size_t half = 0; half < PANEL; half += LANES) {
-        vf sum = vf_load(block->sum[b] + half), inverse = vf_load(block->inverse[b] + half),
-           cut = vf_load(block->cut[b] + half);
-        for (size_t i = 0; i < count; ++i) {
-            vf distance = vf_abs(vf_difference(vf_set(x[i]), vf_load(block->columns[i] + half)));
-            vf term = power_float(vf_mul(distance, inverse), ps);
-            sum = vf_add(sum, vf_keep(vf_at_least(distance, cut), term));
-        }
-        vf_store(block->sum[b] + half, sum);
+    for (size_t v = 0; v < 2 * rows; ++v) {
+        sum[v] = vf_load(block->sum[b + v / 2] + v % 2 * LANES);
+        inverse[v] = vf_load(block->inverse[b + v / 2] + v % 2 * LANES);
+        cut[v] = vf_load(block->cut[b + v / 2] + v % 2 * LANES);
     }
+    for (size_t i = 0; i < count; ++i) {
+        LFD_UNROLL
+        for (size_t v = 0; v < 2 * rows; ++v) {
+            vf ws = vf_load(block->columns[i] + v % 2 * LANES);
+            distance[v] = vf_abs(vf_difference(vf_set(x[v / 2 * x_stride + i]), ws));
+            term[v] = vf_mul(distance[v], inverse[v]);
+        }
+        powers(2 * rows, term, ps);
+        LFD_UNROLL
+        for (size_t v = 0; v < 2 * rows; ++v)
+            sum[v] = vf_add_where(vf_at_least(distance[v], cut[v]), sum[v], term[v]);
+    }
+    LFD_UNROLL
+    for (size_t v = 0; v < 2 * rows; ++v) vf_store(block->sum[b + v / 2] + v % 2 * LANES, sum[v]);
 }
 
 /* The sums of all rows of the block over one transposed range of columns. n = 0: any p. */
 LFD_INLINE void panel_rows(panel_block *block, int n, float p, const float *x, size_t x_stride, size_t count) {
     const float *rows[PANEL_ROWS_X];
-    size_t b = 0;
-    for (; n > 0 && b + PANEL_ROWS_X <= block->rows; b += PANEL_ROWS_X) {
-        row_pointers(rows, PANEL_ROWS_X, PANEL_ROWS_X, x + b * x_stride, x_stride);
-        panel_integer(block, b, PANEL_ROWS_X, n, rows, count);
+    size_t b = 0, step = n > 0 ? PANEL_ROWS_X : GENERAL_ROWS_X;
+    for (; b + step <= block->rows; b += step) {
+        row_pointers(rows, step, step, x + b * x_stride, x_stride);
+        if (n > 0)
+            panel_integer(block, b, PANEL_ROWS_X, n, rows, count);
+        else
+            panel_general(block, b, GENERAL_ROWS_X, p, rows[0], x_stride, count);
     }
     for (; b < block->rows; ++b) {
-        const float *row = x + b * x_stride;
+        rows[0] = x + b * x_stride;
         if (n > 0)
-            panel_integer(block, b, 1, n, &row, count);
+            panel_integer(block, b, 1, n, rows, count);
         else
-            panel_general(block, b, p, row, count);
+            panel_general(block, b, 1, p, rows[0], x_stride, count);
     }
 }
 
@@ -122,30 +135,41 @@ static void panel_flush(live_terms *terms, size_t last, float p, float *sum) {
     terms->count = 0;
 }
 
-static void panel_sparse(panel_block *block, const lfd_shape *s, float p, const float *x, const float *w) {
+/* The columns [begin, end) of the outputs in hits for row b of the block. */
+static void panel_sparse_row(panel_block *block, const lfd_shape *s, size_t b, uint32_t hits, size_t begin, size_t end,
+                             float p, const float *x, const float *w) {
     live_terms terms;
-    for (size_t b = 0; b < block->rows; ++b) {
-        terms.count = terms.first = 0;
-        for (size_t o = 0; o < block->outputs; ++o) {
-            for (size_t i = 0; i < s->n_in; i += LIVE_COLUMNS) {
-                if (terms.count + LIVE_COLUMNS > LIVE_CAPACITY) panel_flush(&terms, o, p, block->sum[b]);
-                live_collect(&terms, x + b * s->x_stride, w + o * s->w_stride, i, smaller(i + LIVE_COLUMNS, s->n_in),
-                             block->cut[b][o], block->inverse[b][o], p, 0);
-            }
-            terms.ends[o] = terms.count;
-        }
-        panel_flush(&terms, block->outputs - 1, p, block->sum[b]);
+    size_t o = 0;
+    terms.count = 0;
+    terms.first = (size_t)__builtin_ctz(hits);
+    for (; hits; hits &= hits - 1) {
+        for (size_t next = (size_t)__builtin_ctz(hits); o < next; ++o) terms.ends[o] = terms.count;
+        if (terms.count + LIVE_COLUMNS > LIVE_CAPACITY) panel_flush(&terms, o, p, block->sum[b]);
+        live_collect(&terms, x, w + o * s->w_stride, begin, end, block->cut[b][o], block->inverse[b][o], 0);
+    }
+    panel_flush(&terms, o, p, block->sum[b]);
+}
+
+static void panel_sparse(panel_block *block, const lfd_shape *s, int rare, float p, const float *x, const float *w) {
+    uint32_t hits[PANEL_ROWS];
+    live_hit_all(block->rows, block->outputs, hits);
+    for (size_t i = 0; i < s->n_in; i += LIVE_COLUMNS) {
+        size_t end = smaller(i + LIVE_COLUMNS, s->n_in);
+        if (rare)
+            live_hits(block->rows, block->outputs, end - i, x + i, s->x_stride, w + i, s->w_stride, block->cut, hits);
+        for (size_t b = 0; b < block->rows; ++b)
+            if (hits[b]) panel_sparse_row(block, s, b, hits[b], i, end, p, x + b * s->x_stride, w);
     }
 }
 
 /* Reciprocals and cuts of the maxima; maxima too small for them (or 0) are left to the reference. */
 static void panel_prepare(panel_block *block, float forward_cut) {
-    vf tiny = vf_set(LFD_TINY), one = vf_set(1.0f), infinite = vf_set(INFINITY), cuts = vf_set(forward_cut);
+    vf tiny = vf_set(LFD_TINY), numerator = vf_set(POWER_SCALE), infinite = vf_set(INFINITY), cuts = vf_set(forward_cut);
     for (size_t b = 0; b < block->rows; ++b)
         for (size_t o = 0; o < PANEL; o += LANES) {
             vf maximum = vf_load(block->maximum[b] + o);
             vm left_out = vf_less(maximum, tiny);
-            vf_store(block->inverse[b] + o, vf_select(left_out, vf_set(0.0f), vf_div(one, maximum)));
+            vf_store(block->inverse[b] + o, vf_select(left_out, vf_set(0.0f), vf_div(numerator, maximum)));
             vf_store(block->cut[b] + o, vf_select(left_out, infinite, vf_mul(maximum, cuts)));
             vf_store(block->sum[b] + o, vf_set(0.0f));
         }
@@ -156,9 +180,9 @@ static void panel_roots(panel_block *block, const lfd_power *power) {
     vf p = vf_set(power->p), inv_p = vf_set(power->inv_p);
     for (size_t b = 0; b < block->rows; ++b)
         for (size_t o = 0; o < PANEL; o += LANES) {
-            vf root = root_float(vf_load(block->sum[b] + o), p, inv_p);
+            vf roots = root(vf_load(block->sum[b] + o), p, inv_p);
             vf maximum = vf_load(block->maximum[b] + o);
-            vf_store(block->maximum[b] + o, vf_select(vf_less(maximum, vf_set(LFD_TINY)), maximum, vf_mul(maximum, root)));
+            vf_store(block->maximum[b] + o, vf_select(vf_less(maximum, vf_set(LFD_TINY)), maximum, vf_mul(maximum, roots)));
         }
 }
 
@@ -172,8 +196,9 @@ static void panel_normalised(panel_block *block, const lfd_shape *s, const lfd_p
     memset(block->maximum, 0, sizeof block->maximum);
     ISA(linf_forward)(&part, x, w, block->maximum[0]);
     panel_prepare(block, power->forward_cut);
-    if (power->p >= SPARSE_FROM)
-        panel_sparse(block, s, power->p, x, w);
+    float share = live_share(x, w, s->w_stride, s->n_in, block->outputs, block->cut[0]);
+    if (share < LIVE_FEW)
+        panel_sparse(block, s, share < LIVE_RARE, power->p, x, w);
     else
         panel_dense(block, s, 0, power->p, x, w);
     panel_roots(block, power);

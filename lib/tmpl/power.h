@@ -1,54 +1,63 @@
 /* Powers and roots of floats, in whichever vocabulary was included before: the same operations in the same order for
- * every lane count, so the same bits. Relative error of r^p: about p 2^-23 from the rounding of r and of log2 r. */
+ * every lane count, so the same bits. Relative error of r^p: about p 2^-23, from the roundings of r and of log2 r.
+ *
+ * The chains of operations are long and the processor's windows short, so the functions take n vectors and interleave
+ * them step by step. */
 
-/* log2 of a normal positive number: returns log2 of its part in [sqrt(1/2), sqrt(2)) and its exponent in *e. The
- * polynomial is f P(f) with f = m - 1, Chebyshev-fitted; |error| <= 1.3e-7 and relative 3.2e-7 near f = 0. */
-static inline vf log2_split(vf x, vf *e) {
-    vi sqrt_half = vi_set(0x3f3504f3);
-    vi exponent = vi_shift_right_23(vi_sub(vi_from_bits(x), sqrt_half));
-    vf f = vf_sub(vf_from_bits(vi_sub(vi_from_bits(x), vi_shift_left_23(exponent))), vf_set(1.0f));
-    vf sum = vf_set(-0x1.245f38p-3f);
-    sum = vf_add(vf_mul(sum, f), vf_set(0x1.dc78f4p-3f));
-    sum = vf_add(vf_mul(sum, f), vf_set(-0x1.fe823ap-3f));
-    sum = vf_add(vf_mul(sum, f), vf_set(0x1.262f0ep-2f));
-    sum = vf_add(vf_mul(sum, f), vf_set(-0x1.70dedep-2f));
-    sum = vf_add(vf_mul(sum, f), vf_set(0x1.ec756ep-2f));
-    sum = vf_add(vf_mul(sum, f), vf_set(-0x1.71552cp-1f));
-    sum = vf_add(vf_mul(sum, f), vf_set(0x1.715476p+0f));
-    *e = vf_from_int(exponent);
-    return vf_mul(sum, f);
+enum { POWER_MOST = 6 }; /* vectors at a time, where registers allow */
+#define EACH LFD_UNROLL for (size_t i = 0; i < n; ++i)
+
+/* log2 of normal positive x, given x' = POWER_SCALE x: log receives log2 of the mantissas and exponent the exponents.
+ * The mantissa's top four bits choose c, about its reciprocal, and log2 = L + log2(1 + f) with f = mantissa c - 1,
+ * |f| < 0.0304, Chebyshev-fitted to 7.7e-8. The scale puts x = 1 into the middle of the first interval, where L is 0
+ * and nothing cancels. */
+LFD_INLINE void log2_split(size_t n, const vf *scaled, vf *log, vf *exponent) {
+    static const float reciprocals[16] = {
+        0x1.f07c2p-1f,  0x1.d41d42p-1f, 0x1.bacf92p-1f, 0x1.a41a42p-1f, 0x1.8f9c18p-1f, 0x1.7d05f4p-1f,
+        0x1.6c16c2p-1f, 0x1.5c9882p-1f, 0x1.4e5e0ap-1f, 0x1.414142p-1f, 0x1.3521dp-1f,  0x1.29e412p-1f,
+        0x1.1f7048p-1f, 0x1.15b1e6p-1f, 0x1.0c9714p-1f, 0x1.041042p-1f};
+    static const float logs[16] = {
+        -0x1.715476p-25f, 0x1.5bb474p-4f, 0x1.520a9p-3f,  0x1.ed95a6p-3f, 0x1.40ac7ap-2f, 0x1.870918p-2f,
+        0x1.ca32aep-2f,   0x1.05384p-1f,  0x1.24006ep-1f, 0x1.418d4ep-1f, 0x1.5df72ap-1f, 0x1.79539p-1f,
+        0x1.93b5bcp-1f,   0x1.ad2ef6p-1f, 0x1.c5cecap-1f, 0x1.dda332p-1f};
+    vf f[POWER_MOST], sum[POWER_MOST];
+    EACH f[i] = vf_sub(vf_mul(vf_mantissa(scaled[i]), vf_lookup(reciprocals, scaled[i])), vf_set(1.0f));
+    EACH sum[i] = vf_add(vf_mul(vf_set(0x1.eca4bap-2f), f[i]), vf_set(-0x1.71750ap-1f));
+    EACH sum[i] = vf_add(vf_mul(sum[i], f[i]), vf_set(0x1.715476p+0f));
+    EACH exponent[i] = vf_exponent(scaled[i]);
+    EACH log[i] = vf_add(vf_lookup(logs, scaled[i]), vf_mul(sum[i], f[i]));
 }
 
-/* 2^z for z in [-125, 127]. Adding 1.5 2^23 rounds z to an integer that then stands in the low bits. */
-static inline vf exp2_float(vf z) {
-    vf magic = vf_set(0x1.8p23f);
-    vf shifted = vf_add(z, magic);
-    vf f = vf_sub(z, vf_sub(shifted, magic));
-    vf sum = vf_set(0x1.5ec866p-10f);
-    sum = vf_add(vf_mul(sum, f), vf_set(0x1.3cbf60p-7f));
-    sum = vf_add(vf_mul(sum, f), vf_set(0x1.c6afeep-5f));
-    sum = vf_add(vf_mul(sum, f), vf_set(0x1.ebfa4cp-3f));
-    sum = vf_add(vf_mul(sum, f), vf_set(0x1.62e430p-1f));
-    sum = vf_add(vf_mul(sum, f), vf_set(1.0f));
-    return vf_from_bits(vi_add(vi_from_bits(sum), vi_shift_left_23(vi_from_bits(shifted))));
+/* z <- 2^z for z in [-125, 127]. Adding 1.5 2^23 rounds z to an integer that then stands in the low bits. */
+LFD_INLINE void exp2_floats(size_t n, vf *z) {
+    vf magic = vf_set(0x1.8p23f), shifted[POWER_MOST], sum[POWER_MOST];
+    EACH shifted[i] = vf_add(z[i], magic);
+    EACH z[i] = vf_sub(z[i], vf_sub(shifted[i], magic));
+    EACH sum[i] = vf_add(vf_mul(vf_set(0x1.5ec866p-10f), z[i]), vf_set(0x1.3cbf60p-7f));
+    EACH sum[i] = vf_add(vf_mul(sum[i], z[i]), vf_set(0x1.c6afeep-5f));
+    EACH sum[i] = vf_add(vf_mul(sum[i], z[i]), vf_set(0x1.ebfa4cp-3f));
+    EACH sum[i] = vf_add(vf_mul(sum[i], z[i]), vf_set(0x1.62e430p-1f));
+    EACH sum[i] = vf_add(vf_mul(sum[i], z[i]), vf_set(1.0f));
+    EACH z[i] = vf_scale_by_power(sum[i], shifted[i]);
 }
 
-/* r^p for normal r in (0, 2) with r^p >= 2^-125. */
-static inline vf power_float(vf r, vf p) {
-    vf e;
-    vf log = log2_split(r, &e);
-    return exp2_float(vf_mul(p, vf_add(e, log)));
+/* r <- r^p for normal r in (0, 1.9) with r^p >= 2^-125, given r' = POWER_SCALE r. */
+LFD_INLINE void powers(size_t n, vf *r, vf p) {
+    vf log[POWER_MOST], exponent[POWER_MOST];
+    log2_split(n, r, log, exponent);
+    EACH r[i] = vf_mul(p, vf_add(exponent[i], log[i]));
+    exp2_floats(n, r);
 }
 
-/* s^(1/p) for normal s > 0. The exponent's multiple of p becomes the result's exponent, so that only the small rest
- * is rounded. */
-static inline vf root_float(vf s, vf p, vf inv_p) {
-    vf magic = vf_set(0x1.8p23f);
-    vf e;
-    vf log = log2_split(s, &e);
-    vf shifted = vf_add(vf_mul(e, inv_p), magic);
-    vf whole = vf_sub(shifted, magic);
-    vf rest = vf_add(vf_sub(e, vf_mul(whole, p)), log);
-    vf fraction = exp2_float(vf_mul(rest, inv_p));
-    return vf_from_bits(vi_add(vi_from_bits(fraction), vi_shift_left_23(vi_from_bits(shifted))));
+/* s^(1/p) for s in [2^-100, 2^110]. The exponent's multiple of p becomes the result's exponent, so that only the small
+ * rest is rounded. */
+LFD_INLINE vf root(vf s, vf p, vf inv_p) {
+    vf magic = vf_set(0x1.8p23f), scaled = vf_mul(s, vf_set(POWER_SCALE)), log, exponent;
+    log2_split(1, &scaled, &log, &exponent);
+    vf shifted = vf_add(vf_mul(exponent, inv_p), magic), whole = vf_sub(shifted, magic);
+    vf rest = vf_mul(vf_add(vf_sub(exponent, vf_mul(whole, p)), log), inv_p);
+    exp2_floats(1, &rest);
+    return vf_scale_by_power(rest, shifted);
 }
+
+#undef EACH

@@ -1,5 +1,5 @@
-/* A host program sees neither OpenMP nor BLAS: not when it links the library, and not when it loads one with BLIS inside
- * (PROBE) into the global scope and uses it. usage: host PROBE */
+/* A host program sees neither OpenMP nor BLAS: not when it links the library, and not when it loads one with BLIS
+ * inside (PROBE) into the global scope and uses it. usage: host PROBE */
 #define _GNU_SOURCE /* RTLD_DEFAULT */
 #include <dlfcn.h>
 #include <linfdist/linfdist.h>
@@ -7,9 +7,9 @@
 #include <string.h>
 
 static int count_foreign_symbols(void) {
-    static const char *const names[] = {"GOMP_parallel", "omp_get_max_threads", "__kmpc_fork_call", "bli_init",
-                                        "bli_sgemm",     "bli_sgemm_ex",        "bli_thread_set_num_threads",
-                                        "cblas_sgemm",   "sgemm_",              "dgemm_"};
+    static const char *const names[] = {
+        "GOMP_parallel", "omp_get_max_threads",        "__kmpc_fork_call", "bli_init", "bli_sgemm",
+        "bli_sgemm_ex",  "bli_thread_set_num_threads", "cblas_sgemm",      "sgemm_",   "dgemm_"};
     int found = 0;
     for (size_t i = 0; i < sizeof names / sizeof *names; ++i) {
         if (!dlsym(RTLD_DEFAULT, names[i])) continue;

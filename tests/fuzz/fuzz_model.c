@@ -44,7 +44,7 @@ static int32_t append(void *user, const void *data, size_t size) {
         b->data = realloc(b->data, b->capacity);
         require(b->data != NULL, "no memory");
     }
-    memcpy(b->data + b->size, data, size);
+    if (size > 0) memcpy(b->data + b->size, data, size);
     b->size += size;
     return 0;
 }

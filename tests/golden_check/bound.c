@@ -87,8 +87,8 @@ static void check_values_and_gradients(check *c, const check_dims *d, const boun
     float *grad_w = CHECK_FLOATS(c, d->w_count);
     int32_t *arg_l = check_array(c, d->y_count, sizeof *arg_l), *arg_u = check_array(c, d->y_count, sizeof *arg_u);
     CHECK(c, linfdist_bounds_forward(c->context, &d->shape, in->lower, in->upper, in->w, yl, yu, arg_l, arg_u));
-    CHECK(c, linfdist_bounds_backward(c->context, &d->shape, in->lower, in->upper, in->w, arg_l, arg_u,
-                                      in->grad_lower, in->grad_upper, grad_xl, grad_xu, grad_w));
+    CHECK(c, linfdist_bounds_backward(c->context, &d->shape, in->lower, in->upper, in->w, arg_l, arg_u, in->grad_lower,
+                                      in->grad_upper, grad_xl, grad_xu, grad_w));
 
     double *want_xu = copy_values(c, "g_xu", d->x_count), *want_w = copy_values(c, "g_w", d->w_count);
     remove_floor_gradient(c, d, want_xu, want_w);

@@ -60,8 +60,7 @@ void check_note(const check *c, const char *note) {
 }
 
 void check_ok(check *c, linfdist_status status, const char *call) {
-    if (status != LINFDIST_OK)
-        check_stop(c, "%s: %s: %s", call, linfdist_status_string(status), linfdist_last_error());
+    if (status != LINFDIST_OK) check_stop(c, "%s: %s: %s", call, linfdist_status_string(status), linfdist_last_error());
 }
 
 void check_own(check *c, void *object, void (*destroy)(void *)) {

@@ -136,8 +136,8 @@ static void layer_forward(check *c, layer_case *l) {
 }
 
 static void layer_backward(check *c, layer_case *l) {
-    CHECK(c, linfdist_distance_backward(c->context, &l->shape, l->p, l->x.x, l->w, l->distances, l->argmax,
-                                        l->grad_y.x, l->grad_x.x, l->grad_w));
+    CHECK(c, linfdist_distance_backward(c->context, &l->shape, l->p, l->x.x, l->w, l->distances, l->argmax, l->grad_y.x,
+                                        l->grad_x.x, l->grad_w));
     if (!l->bounds) return;
     CHECK(c, linfdist_bounds_backward(c->context, &l->shape, l->x.lower, l->x.upper, l->w, l->arg_lower, l->arg_upper,
                                       l->grad_y.lower, l->grad_y.upper, l->grad_x.lower, l->grad_x.upper, l->grad_w));
@@ -156,7 +156,8 @@ static void check_normdist(check *c) {
     check_close(c, "g_weight", l.grad_w, l.w_count);
 }
 
-/* dims of fcN = (inputs, outputs, groups), of convN = (channels, outputs, kernel height, kernel width, groups). Exact. */
+/* dims of fcN = (inputs, outputs, groups), of convN = (channels, outputs, kernel height, kernel width, groups). Exact.
+ */
 static void check_placement(check *c, const char *name, const int32_t *dims, int convolution) {
     const int64_t groups = dims[convolution ? 4 : 2], height = convolution ? dims[2] : 1;
     const int64_t width = convolution ? dims[3] : 1, per_group = groups > 0 ? dims[0] / groups : 0;
@@ -164,8 +165,8 @@ static void check_placement(check *c, const char *name, const int32_t *dims, int
     if (count < 1) check_stop(c, "the dims of %s are not positive", name);
     const double *want = check_values(c, name, (size_t)count);
     float *w = CHECK_FLOATS(c, (size_t)count);
-    CHECK(c, linfdist_distance_weights_init(1, dims[1], per_group, groups, height, width,
-                                            (float)check_number(c, "std"), (float)check_number(c, "identity_val"), w));
+    CHECK(c, linfdist_distance_weights_init(1, dims[1], per_group, groups, height, width, (float)check_number(c, "std"),
+                                            (float)check_number(c, "identity_val"), w));
     check_close_within(c, name, w, want, (size_t)count, (check_tolerance){0.0, 0.0});
 }
 
@@ -189,9 +190,14 @@ void check_layers(check *c) {
         const char *layer;
         check_case run; /* NULL: of a later version */
     } layers[] = {
-        {"MeanShift", check_mean_shift}, {"NormDist", check_normdist}, {"identity_init", check_identity},
-        {"BoundLinear", NULL},           {"BoundConv2d", NULL},        {"BoundTanh", NULL},
-        {"BoundReLU", NULL},             {"BoundFinalLinear", NULL},
+        {"MeanShift", check_mean_shift},
+        {"NormDist", check_normdist},
+        {"identity_init", check_identity},
+        {"BoundLinear", NULL},
+        {"BoundConv2d", NULL},
+        {"BoundTanh", NULL},
+        {"BoundReLU", NULL},
+        {"BoundFinalLinear", NULL},
     };
     const char *layer = check_metadata(c, "layer");
     for (size_t i = 0; i < sizeof layers / sizeof *layers; ++i) {

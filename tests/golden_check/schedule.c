@@ -98,7 +98,6 @@ void check_schedule(check *c, const char *path) {
         const char *name = json_string_value(json_object_get(source, "name"));
         const linfdist_schedule schedule = read_schedule(c, source);
         if (!name || json_array_size(points) == 0) check_stop(c, "schedule %zu has no name or no points", i);
-        for (size_t k = 0; k < json_array_size(points); ++k)
-            check_point(c, name, &schedule, json_array_get(points, k));
+        for (size_t k = 0; k < json_array_size(points); ++k) check_point(c, name, &schedule, json_array_get(points, k));
     }
 }

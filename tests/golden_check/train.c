@@ -46,7 +46,8 @@ const float *train_distances(check *c, const train_case *t, size_t batch) {
     const float *distances = NULL;
     int64_t rows = 0, columns = 0;
     CHECK(c, linfdist_run_distances(t->run, &distances, &rows, &columns));
-    if (rows != (int64_t)batch || columns != (int64_t)t->classes) check_stop(c, "the run has distances of another shape");
+    if (rows != (int64_t)batch || columns != (int64_t)t->classes)
+        check_stop(c, "the run has distances of another shape");
     return distances;
 }
 
@@ -65,7 +66,8 @@ float *train_worst(check *c, const train_case *t, const float *lower, const floa
         const size_t row = b * t->classes, label = (size_t)labels[b];
         if (label >= t->classes) check_stop(c, "label %zu is out of range", label);
         for (size_t j = 0; j < t->classes; ++j)
-            if (j != label) worst[row + j] = (float)(((double)upper[row + label] - (double)lower[row + j]) / (2.0 * eps));
+            if (j != label)
+                worst[row + j] = (float)(((double)upper[row + label] - (double)lower[row + j]) / (2.0 * eps));
     }
     return worst;
 }

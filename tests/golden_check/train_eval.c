@@ -25,6 +25,7 @@ static void make_intervals(check *c, const train_case *t, double eps, float *low
     const size_t count = t->eval_count * t->n_in;
     const golden_tensor *down_tensor = golden_find(c->file, "down");
     const size_t channels = down_tensor ? down_tensor->count : 1, positions = t->n_in / channels;
+    if (t->n_in % channels != 0) check_stop(c, "tensor down has %zu channels", channels);
     const float *x = check_f32(c, "eval.x", count);
     const float *down = check_f32(c, "down", channels), *up = check_f32(c, "up", channels);
     for (size_t i = 0; i < count; ++i) {
@@ -60,8 +61,7 @@ static void compare_accuracies(check *c, const train_case *t, const evaluation *
     CHECK(c, linfdist_margins(e->distances, labels, (int64_t)t->eval_count, (int64_t)t->classes, predicted, NULL));
     for (size_t b = 0; b < t->eval_count; ++b) {
         int holds = 1;
-        for (size_t j = 0; j < t->classes; ++j)
-            holds &= j == (size_t)labels[b] || e->worst[b * t->classes + j] < 0.0f;
+        for (size_t j = 0; j < t->classes; ++j) holds &= j == (size_t)labels[b] || e->worst[b * t->classes + j] < 0.0f;
         right += predicted[b] == labels[b];
         certified += (size_t)holds;
     }

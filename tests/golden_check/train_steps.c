@@ -17,7 +17,8 @@ static void zero_or_copy(check *c, const char *name, float *data, size_t count, 
         memcpy(data, check_f32(c, name, count), count * sizeof *data);
 }
 
-/* State before step k: parameters, running means, Adam's moments and step count. Step 0 starts from init.* and zeros. */
+/* State before step k: parameters, running means, Adam's moments and step count. Step 0 starts from init.* and zeros.
+ */
 static void restore(check *c, const train_case *t, const char *snapshot, int first) {
     train_write(c, t, first ? "init" : train_join(snapshot, "before").text);
     for (int64_t i = 0; i < t->tensors; ++i) {
@@ -32,7 +33,8 @@ static void restore(check *c, const train_case *t, const char *snapshot, int fir
     CHECK(c, linfdist_optimizer_set_step(t->optimizer, check_i32(c, train_join(snapshot, "adam_t_before").text, 1)[0]));
 }
 
-/* The files give no tolerance for a snapshot's logits and margins: 1e-5 of the largest, the README's rule for values. */
+/* The files give no tolerance for a snapshot's logits and margins: 1e-5 of the largest, the README's rule for values.
+ */
 static void compare_outputs(check *c, const train_case *t, const char *snapshot, size_t k, double eps) {
     const size_t count = t->batch * t->classes;
     const int32_t *labels = check_i32(c, "y", t->steps * t->batch) + k * t->batch;
@@ -98,11 +100,10 @@ static void check_snapshot(check *c, const train_case *t, size_t k) {
     snprintf(snapshot.text, sizeof snapshot.text, "snap%zu", k);
     if (k >= t->steps) check_stop(c, "snapshot %zu of %zu steps", k, t->steps);
     restore(c, t, snapshot.text, k == 0);
-    const train_numbers now = {check_scalar(c, train_join(snapshot.text, "p").text),
-                               check_scalar(c, train_join(snapshot.text, "eps").text),
-                               check_scalar(c, train_join(snapshot.text, "lam").text),
-                               check_scalar(c, train_join(snapshot.text, "lr").text),
-                               check_scalar(c, train_join(snapshot.text, "scalar_lr").text)};
+    const train_numbers now = {
+        check_scalar(c, train_join(snapshot.text, "p").text), check_scalar(c, train_join(snapshot.text, "eps").text),
+        check_scalar(c, train_join(snapshot.text, "lam").text), check_scalar(c, train_join(snapshot.text, "lr").text),
+        check_scalar(c, train_join(snapshot.text, "scalar_lr").text)};
     const train_name loss = train_join(snapshot.text, "loss");
     check_number_close(c, loss.text, train_gradients(c, t, k, &now), check_scalar(c, loss.text),
                        check_read_tolerance(c, loss.text));

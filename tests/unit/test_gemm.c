@@ -21,7 +21,8 @@ static double element(const float *matrix, size_t stride, lfd_gemm_order order, 
 
 static void check_product(size_t m, size_t n, size_t k, lfd_gemm_order a_order, lfd_gemm_order b_order) {
     uint64_t state = m * 10007 + n * 101 + k;
-    const size_t a_stride = (a_order == LFD_GEMM_PLAIN ? k : m) + PAD, b_stride = (b_order == LFD_GEMM_PLAIN ? n : k) + PAD;
+    const size_t a_stride = (a_order == LFD_GEMM_PLAIN ? k : m) + PAD,
+                 b_stride = (b_order == LFD_GEMM_PLAIN ? n : k) + PAD;
     const size_t c_stride = n + PAD;
     float *a = random_matrix(a_order == LFD_GEMM_PLAIN ? m : k, a_stride, &state);
     float *b = random_matrix(b_order == LFD_GEMM_PLAIN ? k : n, b_stride, &state);
@@ -34,7 +35,8 @@ static void check_product(size_t m, size_t n, size_t k, lfd_gemm_order a_order, 
     for (size_t i = 0; i < m; ++i) {
         for (size_t j = 0; j < n; ++j) {
             double want = 0.0;
-            for (size_t l = 0; l < k; ++l) want += element(a, a_stride, a_order, i, l) * element(b, b_stride, b_order, l, j);
+            for (size_t l = 0; l < k; ++l)
+                want += element(a, a_stride, a_order, i, l) * element(b, b_stride, b_order, l, j);
             /* k products of numbers below 1, each rounded with what came before it. */
             const double off = fabs((double)c[i * c_stride + j] - want);
             if (!(off <= (double)k * (double)k * 0x1p-23)) fail_msg("%zu x %zu x %zu: off by %g", m, n, k, off);
@@ -47,7 +49,7 @@ static void check_product(size_t m, size_t n, size_t k, lfd_gemm_order a_order, 
 }
 
 static void products_are_right(void **state) {
-    static const size_t sizes[][3] = {{0, 3, 4}, {3, 0, 4}, {3, 4, 0}, {1, 1, 1},    {2, 3, 5},
+    static const size_t sizes[][3] = {{0, 3, 4}, {3, 0, 4}, {3, 4, 0},  {1, 1, 1},    {2, 3, 5},
                                       {7, 1, 9}, {1, 8, 6}, {6, 16, 8}, {33, 17, 40}, {65, 70, 129}};
     (void)state;
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; ++i)
