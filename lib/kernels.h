@@ -5,8 +5,8 @@
  * bits: lanes run over independent results (or over terms of an exact maximum), every sum runs over its index in
  * ascending order, and products are never fused with sums. docs/numerics.md has the rules.
  *
- * Callers tile: forward kernels over blocks of rows of x and w, lp_backward over column ranges, the scatter kernels over
- * rows of x or rows of w. Tiling never changes a bit. */
+ * Callers tile: forward kernels over blocks of rows of x and w, lp_backward over column ranges, the scatter kernels
+ * over rows of x or rows of w. Tiling never changes a bit. */
 #ifndef LFD_KERNELS_H
 #define LFD_KERNELS_H
 
@@ -26,10 +26,10 @@ typedef struct lfd_shape {
 /* Everything about a finite p that does not depend on the data. */
 typedef struct lfd_power {
     float p;
-    int integer;       /* p itself when it is a small integer with its own kernel, else 0 */
-    float inv_p;       /* 1 / p */
-    float exponent;    /* p - 1, of the gradient */
-    float forward_cut; /* terms below forward_cut * maximum are dropped: n_in of them stay below p 2^-24 of the sum */
+    int integer;        /* p itself when it is a small integer with its own kernel, else 0 */
+    float inv_p;        /* 1 / p */
+    float exponent;     /* p - 1, of the gradient */
+    float forward_cut;  /* terms below forward_cut * maximum are dropped: n_in of them stay below p 2^-24 of the sum */
     float backward_cut; /* gradient factors below 2^-40 are dropped: |x - w| < backward_cut * distance */
 } lfd_power;
 
@@ -38,8 +38,8 @@ void lfd_power_init(lfd_power *power, float p, size_t n_in);
 /* Constants of one Adam step, all prepared in double and rounded once. */
 typedef struct lfd_adam {
     float beta1, one_minus_beta1, beta2, one_minus_beta2;
-    float step_size;           /* lr / (1 - beta1^t) */
-    float sqrt_correction;     /* sqrt(1 - beta2^t) */
+    float step_size;       /* lr / (1 - beta1^t) */
+    float sqrt_correction; /* sqrt(1 - beta2^t) */
     float epsilon;
 } lfd_adam;
 

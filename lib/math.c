@@ -87,10 +87,9 @@ static double log_reduce(double x, double *e) {
 
 /* 2 atanh(s) for |s| <= 0.172: the odd series to s^23, truncation below 2^-65. */
 static double atanh_twice(double s) {
-    static const double c[] = {0x1.0000000000000p+1, 0x1.5555555555555p-1, 0x1.999999999999ap-2,
-                               0x1.2492492492492p-2, 0x1.c71c71c71c71cp-3, 0x1.745d1745d1746p-3,
-                               0x1.3b13b13b13b14p-3, 0x1.1111111111111p-3, 0x1.e1e1e1e1e1e1ep-4,
-                               0x1.af286bca1af28p-4, 0x1.8618618618618p-4, 0x1.642c8590b2164p-4};
+    static const double c[] = {0x1.0000000000000p+1, 0x1.5555555555555p-1, 0x1.999999999999ap-2, 0x1.2492492492492p-2,
+                               0x1.c71c71c71c71cp-3, 0x1.745d1745d1746p-3, 0x1.3b13b13b13b14p-3, 0x1.1111111111111p-3,
+                               0x1.e1e1e1e1e1e1ep-4, 0x1.af286bca1af28p-4, 0x1.8618618618618p-4, 0x1.642c8590b2164p-4};
     return s * horner(c, sizeof c / sizeof *c, s * s);
 }
 

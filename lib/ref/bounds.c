@@ -31,13 +31,14 @@ void lfd_ref_bounds_argmax(const lfd_shape *s, const float *xl, const float *xu,
         }
 }
 
-void lfd_ref_bounds_forward(const lfd_shape *s, const float *xl, const float *xu, const float *w, float *yl, float *yu) {
+void lfd_ref_bounds_forward(const lfd_shape *s, const float *xl, const float *xu, const float *w, float *yl,
+                            float *yu) {
     for (size_t b = 0; b < s->batch; ++b)
         for (size_t o = 0; o < s->n_out; ++o) {
             size_t y = b * s->y_stride + o;
             int32_t arg_l, arg_u;
-            one_output(s->n_in, xl + b * s->x_stride, xu + b * s->x_stride, w + o * s->w_stride, yl + y, yu + y,
-                       &arg_l, &arg_u);
+            one_output(s->n_in, xl + b * s->x_stride, xu + b * s->x_stride, w + o * s->w_stride, yl + y, yu + y, &arg_l,
+                       &arg_u);
         }
 }
 

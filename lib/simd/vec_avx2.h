@@ -24,6 +24,9 @@ typedef __m256 vf;
 typedef __m256i vi;
 typedef __m256 vm; /* all ones or all zeros per lane */
 
+/* One operation, one line. */
+/* clang-format off */
+
 static inline __m256i lane_mask(size_t count) {
     static const int32_t ones[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
     return _mm256_loadu_si256((const __m256i *)(const void *)(ones + 8 - count));
@@ -113,5 +116,7 @@ static inline void vf_max_lanes_4(float out[4], vf a, vf b, vf c, vf d) {
     _MM_TRANSPOSE4_PS(r0, r1, r2, r3);
     _mm_storeu_ps(out, _mm_max_ps(_mm_max_ps(r0, r1), _mm_max_ps(r2, r3)));
 }
+
+/* clang-format on */
 
 #endif

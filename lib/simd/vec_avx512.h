@@ -12,7 +12,7 @@ enum {
     LINF_ROWS_W = 4,
     BOUNDS_ROWS_X = 3, /* two accumulators each */
     BOUNDS_ROWS_W = 4,
-    PANEL_ROWS_X = 6, /* register tile of the l_p forward: rows of x by two vectors of outputs */
+    PANEL_ROWS_X = 6,   /* register tile of the l_p forward: rows of x by two vectors of outputs */
     GENERAL_ROWS_X = 3, /* the same for any p */
     GRADIENT_ROWS_X = 6,
     GRADIENT_ROWS_W = 4
@@ -21,6 +21,9 @@ enum {
 typedef __m512 vf;
 typedef __m512i vi;
 typedef __mmask16 vm;
+
+/* One operation, one line. */
+/* clang-format off */
 
 static inline __mmask16 lane_mask(size_t count) { return (__mmask16)((1u << count) - 1u); }
 
@@ -100,5 +103,7 @@ static inline void vf_max_lanes_4(float out[4], vf a, vf b, vf c, vf d) {
     __m512i firsts = _mm512_castsi128_si512(_mm_setr_epi32(0, 4, 8, 12));
     _mm_storeu_ps(out, _mm512_castps512_ps128(_mm512_permutexvar_ps(firsts, all)));
 }
+
+/* clang-format on */
 
 #endif

@@ -11,6 +11,9 @@ enum { LANES = 1 };
 typedef float vf;
 typedef int32_t vi;
 
+/* One operation, one line. */
+/* clang-format off */
+
 static inline vf vf_set(float a) { return a; }
 static inline vf vf_add(vf a, vf b) { return a + b; }
 static inline vf vf_sub(vf a, vf b) { return a - b; }
@@ -39,5 +42,7 @@ static inline vf vf_lookup(const float table[16], vf x) { return table[(vi_from_
 static inline vf vf_scale_by_power(vf a, vf shifted) {
     return vf_from_bits((vi)((uint32_t)vi_from_bits(a) + ((uint32_t)vi_from_bits(shifted) << 23)));
 }
+
+/* clang-format on */
 
 #endif

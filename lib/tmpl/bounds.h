@@ -40,9 +40,8 @@ LFD_INLINE void bounds_tile(const lfd_shape *s, size_t rows_x, size_t b, size_t 
     row_pointers(us, rows_x, rows_x, xu + b * s->x_stride, s->x_stride);
     row_pointers(ws, BOUNDS_ROWS_W, smaller(BOUNDS_ROWS_W, s->n_out - o), w + o * s->w_stride, s->w_stride);
     LFD_UNROLL
-    for (size_t r = 0; r < rows_x; ++r)
-        LFD_UNROLL
-        for (size_t c = 0; c < BOUNDS_ROWS_W; ++c) highest[r][c] = lowest[r][c] = vf_set(0.0f);
+    for (size_t r = 0; r < rows_x; ++r) LFD_UNROLL
+    for (size_t c = 0; c < BOUNDS_ROWS_W; ++c) highest[r][c] = lowest[r][c] = vf_set(0.0f);
     size_t i = 0;
     for (; i + LANES <= s->n_in; i += LANES) bounds_step(rows_x, highest, lowest, ls, us, ws, i, 0);
     if (i < s->n_in) bounds_step(rows_x, highest, lowest, ls, us, ws, i, s->n_in - i);

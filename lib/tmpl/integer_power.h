@@ -1,5 +1,5 @@
-/* |t|^n for small n, and its derivative's factor, with plain products in one fixed order. n is a constant wherever these
- * are inlined. Needs vf_abs, vf_sign (-1, 0 or 1) beside the arithmetic. */
+/* |t|^n for small n, and its derivative's factor, with plain products in one fixed order. n is a constant wherever
+ * these are inlined. Needs vf_abs, vf_sign (-1, 0 or 1) beside the arithmetic. */
 
 static inline vf integer_power(vf t, int n) {
     vf t2 = vf_mul(t, t);

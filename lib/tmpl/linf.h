@@ -24,9 +24,8 @@ LFD_INLINE void linf_tile(size_t rows_x, const float *const *x, const float *con
                           float out[][LINF_ROWS_W]) {
     vf maxima[LINF_ROWS_X][LINF_ROWS_W];
     LFD_UNROLL
-    for (size_t b = 0; b < rows_x; ++b)
-        LFD_UNROLL
-        for (size_t o = 0; o < LINF_ROWS_W; ++o) maxima[b][o] = vf_set(0.0f);
+    for (size_t b = 0; b < rows_x; ++b) LFD_UNROLL
+    for (size_t o = 0; o < LINF_ROWS_W; ++o) maxima[b][o] = vf_set(0.0f);
     size_t i = 0;
     for (; i + LANES <= n; i += LANES) linf_step(rows_x, maxima, x, w, i, 0);
     if (i < n) linf_step(rows_x, maxima, x, w, i, n - i);
@@ -44,7 +43,8 @@ static size_t linf_find(const float *x, const float *w, size_t begin, size_t end
     vf target = vf_set(maximum);
     size_t i = begin;
     for (; i + 2 * LANES <= end; i += 2 * LANES) {
-        uint64_t hits = linf_hits(x + i, w + i, target) | (uint64_t)linf_hits(x + i + LANES, w + i + LANES, target) << LANES;
+        uint64_t hits = linf_hits(x + i, w + i, target) | (uint64_t)linf_hits(x + i + LANES, w + i + LANES, target)
+                                                              << LANES;
         if (hits) return i + (size_t)__builtin_ctzll(hits);
     }
     for (; i + 1 < end; ++i) {
@@ -77,8 +77,7 @@ LFD_INLINE void linf_visit(const lfd_shape *s, const float *x, const float *w, s
         size_t rows_x = smaller(LINF_ROWS_X, s->batch - b);
         row_pointers(xs, LINF_ROWS_X, rows_x, x + b * s->x_stride + begin, s->x_stride);
         for (size_t o = 0; o < s->n_out; o += LINF_ROWS_W) {
-            row_pointers(ws, LINF_ROWS_W, smaller(LINF_ROWS_W, s->n_out - o), w + o * s->w_stride + begin,
-                         s->w_stride);
+            row_pointers(ws, LINF_ROWS_W, smaller(LINF_ROWS_W, s->n_out - o), w + o * s->w_stride + begin, s->w_stride);
             if (rows_x == 1)
                 linf_tile(1, xs, ws, n, tile);
             else

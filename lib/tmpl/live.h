@@ -15,9 +15,9 @@ static const float LIVE_FEW = 0.2f, LIVE_RARE = 0.02f;
 /* Terms of one row of x, waiting for their powers: those of outputs [first, ...), in order. */
 typedef struct live_terms {
     size_t count, first;
-    size_t ends[LIVE_OUTPUTS];           /* ends[o]: where output o's terms end */
+    size_t ends[LIVE_OUTPUTS];                        /* ends[o]: where output o's terms end */
     float ratios[LIVE_CAPACITY + POWER_MOST * LANES]; /* (x - w) inverse */
-    int32_t columns[LIVE_CAPACITY + LANES]; /* where they come from; the backward pass alone needs them */
+    int32_t columns[LIVE_CAPACITY + LANES];           /* where they come from; the backward pass alone needs them */
 } live_terms;
 
 /* What selects the terms of one output; with_columns is a constant wherever this is inlined. */
@@ -103,7 +103,6 @@ static void live_powers(live_terms *terms, float exponent) {
         }
         powers(AT_ONCE, power, vf_set(exponent));
         LFD_UNROLL
-        for (size_t v = 0; v < AT_ONCE; ++v)
-            vf_store(terms->ratios + i + v * LANES, vf_copysign(power[v], ratio[v]));
+        for (size_t v = 0; v < AT_ONCE; ++v) vf_store(terms->ratios + i + v * LANES, vf_copysign(power[v], ratio[v]));
     }
 }

@@ -126,8 +126,7 @@ LFD_INLINE void gradient_rows(const lfd_shape *s, int n, vf exponent, const grad
     }
     for (size_t b = 0; b < s->batch && part > 0; ++b)
         gradient_columns(1, part, n, exponent, f, b, s->n_out, x + b * s->x_stride + whole, s->x_stride, w + whole,
-                         s->w_stride, grad_x ? grad_x + b * s->x_stride + whole : NULL,
-                         grad_w ? grad_w + whole : NULL);
+                         s->w_stride, grad_x ? grad_x + b * s->x_stride + whole : NULL, grad_w ? grad_w + whole : NULL);
 }
 
 typedef void gradient_rows_fn(const lfd_shape *s, float exponent, const gradient_factors *f, const float *x,

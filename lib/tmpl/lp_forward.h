@@ -2,9 +2,9 @@
  * transposed panel by panel; where few terms matter they are collected instead (live.h). */
 
 enum {
-    PANEL = 2 * LANES,     /* outputs of a panel */
-    PANEL_COLUMNS = 128,   /* columns transposed at a time */
-    PANEL_ROWS = 48        /* rows of x per block */
+    PANEL = 2 * LANES,   /* outputs of a panel */
+    PANEL_COLUMNS = 128, /* columns transposed at a time */
+    PANEL_ROWS = 48      /* rows of x per block */
 };
 
 /* What one block of PANEL_ROWS x PANEL outputs needs; about 40 KiB, on the stack. */
@@ -12,7 +12,7 @@ typedef struct panel_block {
     size_t rows, outputs; /* valid ones */
     float sum[PANEL_ROWS][PANEL];
     float maximum[PANEL_ROWS][PANEL];
-    float inverse[PANEL_ROWS][PANEL]; /* POWER_SCALE / maximum; 0 where the reference takes over */
+    float inverse[PANEL_ROWS][PANEL];    /* POWER_SCALE / maximum; 0 where the reference takes over */
     float cut[PANEL_ROWS][LIVE_OUTPUTS]; /* infinity there */
     float columns[PANEL_COLUMNS][PANEL];
 } panel_block;
@@ -68,8 +68,7 @@ LFD_INLINE void panel_general(panel_block *block, size_t b, size_t rows, float p
         }
         powers(2 * rows, term, ps);
         LFD_UNROLL
-        for (size_t v = 0; v < 2 * rows; ++v)
-            sum[v] = vf_add_where(vf_at_least(distance[v], cut[v]), sum[v], term[v]);
+        for (size_t v = 0; v < 2 * rows; ++v) sum[v] = vf_add_where(vf_at_least(distance[v], cut[v]), sum[v], term[v]);
     }
     LFD_UNROLL
     for (size_t v = 0; v < 2 * rows; ++v) vf_store(block->sum[b + v / 2] + v % 2 * LANES, sum[v]);
@@ -164,7 +163,8 @@ static void panel_sparse(panel_block *block, const lfd_shape *s, int rare, float
 
 /* Reciprocals and cuts of the maxima; maxima too small for them (or 0) are left to the reference. */
 static void panel_prepare(panel_block *block, float forward_cut) {
-    vf tiny = vf_set(LFD_TINY), numerator = vf_set(POWER_SCALE), infinite = vf_set(INFINITY), cuts = vf_set(forward_cut);
+    vf tiny = vf_set(LFD_TINY), numerator = vf_set(POWER_SCALE), infinite = vf_set(INFINITY),
+       cuts = vf_set(forward_cut);
     for (size_t b = 0; b < block->rows; ++b)
         for (size_t o = 0; o < PANEL; o += LANES) {
             vf maximum = vf_load(block->maximum[b] + o);
@@ -182,7 +182,8 @@ static void panel_roots(panel_block *block, const lfd_power *power) {
         for (size_t o = 0; o < PANEL; o += LANES) {
             vf roots = root(vf_load(block->sum[b] + o), p, inv_p);
             vf maximum = vf_load(block->maximum[b] + o);
-            vf_store(block->maximum[b] + o, vf_select(vf_less(maximum, vf_set(LFD_TINY)), maximum, vf_mul(maximum, roots)));
+            vf_store(block->maximum[b] + o,
+                     vf_select(vf_less(maximum, vf_set(LFD_TINY)), maximum, vf_mul(maximum, roots)));
         }
 }
 

@@ -5,6 +5,8 @@
  * them step by step. */
 
 enum { POWER_MOST = 6 }; /* vectors at a time, where registers allow */
+/* EACH begins a loop. */
+/* clang-format off */
 #define EACH LFD_UNROLL for (size_t i = 0; i < n; ++i)
 
 /* log2 of normal positive x, given x' = POWER_SCALE x: log receives log2 of the mantissas and exponent the exponents.
@@ -12,14 +14,14 @@ enum { POWER_MOST = 6 }; /* vectors at a time, where registers allow */
  * |f| < 0.0304, Chebyshev-fitted to 7.7e-8. The scale puts x = 1 into the middle of the first interval, where L is 0
  * and nothing cancels. */
 LFD_INLINE void log2_split(size_t n, const vf *scaled, vf *log, vf *exponent) {
-    static const float reciprocals[16] = {
-        0x1.f07c2p-1f,  0x1.d41d42p-1f, 0x1.bacf92p-1f, 0x1.a41a42p-1f, 0x1.8f9c18p-1f, 0x1.7d05f4p-1f,
-        0x1.6c16c2p-1f, 0x1.5c9882p-1f, 0x1.4e5e0ap-1f, 0x1.414142p-1f, 0x1.3521dp-1f,  0x1.29e412p-1f,
-        0x1.1f7048p-1f, 0x1.15b1e6p-1f, 0x1.0c9714p-1f, 0x1.041042p-1f};
-    static const float logs[16] = {
-        -0x1.715476p-25f, 0x1.5bb474p-4f, 0x1.520a9p-3f,  0x1.ed95a6p-3f, 0x1.40ac7ap-2f, 0x1.870918p-2f,
-        0x1.ca32aep-2f,   0x1.05384p-1f,  0x1.24006ep-1f, 0x1.418d4ep-1f, 0x1.5df72ap-1f, 0x1.79539p-1f,
-        0x1.93b5bcp-1f,   0x1.ad2ef6p-1f, 0x1.c5cecap-1f, 0x1.dda332p-1f};
+    static const float reciprocals[16] = {0x1.f07c2p-1f,  0x1.d41d42p-1f, 0x1.bacf92p-1f, 0x1.a41a42p-1f,
+                                          0x1.8f9c18p-1f, 0x1.7d05f4p-1f, 0x1.6c16c2p-1f, 0x1.5c9882p-1f,
+                                          0x1.4e5e0ap-1f, 0x1.414142p-1f, 0x1.3521dp-1f,  0x1.29e412p-1f,
+                                          0x1.1f7048p-1f, 0x1.15b1e6p-1f, 0x1.0c9714p-1f, 0x1.041042p-1f};
+    static const float logs[16] = {-0x1.715476p-25f, 0x1.5bb474p-4f, 0x1.520a9p-3f,  0x1.ed95a6p-3f,
+                                   0x1.40ac7ap-2f,   0x1.870918p-2f, 0x1.ca32aep-2f, 0x1.05384p-1f,
+                                   0x1.24006ep-1f,   0x1.418d4ep-1f, 0x1.5df72ap-1f, 0x1.79539p-1f,
+                                   0x1.93b5bcp-1f,   0x1.ad2ef6p-1f, 0x1.c5cecap-1f, 0x1.dda332p-1f};
     vf f[POWER_MOST], sum[POWER_MOST];
     EACH f[i] = vf_sub(vf_mul(vf_mantissa(scaled[i]), vf_lookup(reciprocals, scaled[i])), vf_set(1.0f));
     EACH sum[i] = vf_add(vf_mul(vf_set(0x1.eca4bap-2f), f[i]), vf_set(-0x1.71750ap-1f));
@@ -60,4 +62,5 @@ LFD_INLINE vf root(vf s, vf p, vf inv_p) {
     return vf_scale_by_power(rest, shifted);
 }
 
+/* clang-format on */
 #undef EACH

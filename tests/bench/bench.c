@@ -116,8 +116,8 @@ static void measure(bench *b, size_t row, int repeats) {
         ratios[i] = gemm / time_operation(b, rows[row].run);
     }
     qsort(ratios, (size_t)repeats, sizeof *ratios, by_value);
-    printf("%-8s %-24s %8.3f  (%.3f to %.3f)\n", linfdist_context_isa(b->context), rows[row].name,
-           ratios[repeats / 2], ratios[0], ratios[repeats - 1]);
+    printf("%-8s %-24s %8.3f  (%.3f to %.3f)\n", linfdist_context_isa(b->context), rows[row].name, ratios[repeats / 2],
+           ratios[0], ratios[repeats - 1]);
     fflush(stdout);
 }
 
@@ -159,7 +159,8 @@ static void fill(bench *b, int64_t batch, int64_t n_in, int64_t n_out) {
 }
 
 static void release(bench *b) {
-    void *all[] = {b->x, b->x_upper, b->w, b->y, b->y_upper, b->grad_y, b->grad_x, b->grad_w, b->argmax, b->argmax_upper};
+    void *all[] = {b->x,      b->x_upper, b->w,      b->y,      b->y_upper,
+                   b->grad_y, b->grad_x,  b->grad_w, b->argmax, b->argmax_upper};
     for (size_t i = 0; i < sizeof all / sizeof *all; ++i) free(all[i]);
 }
 

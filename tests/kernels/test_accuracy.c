@@ -24,7 +24,8 @@ static double exact_distance(size_t n, const float *x, const float *w, double p)
 }
 
 enum { BATCH = 3, N_OUT = 5, LARGEST = 2000 };
-static const float powers[] = {1.0f, 1.01f, 1.5f, 2.0f, 3.0f, 5.0f, 7.0f, 8.0f, 8.5f, 10.0f, 20.0f, 50.0f, 200.0f, 1000.0f};
+static const float powers[] = {1.0f, 1.01f, 1.5f,  2.0f,  3.0f,  5.0f,   7.0f,
+                               8.0f, 8.5f,  10.0f, 20.0f, 50.0f, 200.0f, 1000.0f};
 static const float scales[] = {1.0f, 1e-6f, 1e6f, 1e-30f, 1e29f};
 static const size_t sizes[] = {1, 2, 30, 784, LARGEST};
 

@@ -56,8 +56,19 @@ static guarded filled(size_t count, const kernel_case *c) {
 
 static kernel_case make_case(size_t batch, size_t n_in, size_t n_out, size_t gap, float p, float scale, data_kind kind,
                              int at_end) {
-    kernel_case c = {{batch, n_in, n_out, n_in + gap, n_in + 2 * gap, n_out + gap}, p, scale, kind, at_end,
-                     {0}, {0}, {0}, {0}, {0}, {0}, {0}, {0}};
+    kernel_case c = {{batch, n_in, n_out, n_in + gap, n_in + 2 * gap, n_out + gap},
+                     p,
+                     scale,
+                     kind,
+                     at_end,
+                     {0},
+                     {0},
+                     {0},
+                     {0},
+                     {0},
+                     {0},
+                     {0},
+                     {0}};
     const lfd_kernels *ref = lfd_kernels_for(LFD_ISA_REF);
     size_t x_size = extent(batch, n_in, c.shape.x_stride), w_size = extent(n_out, n_in, c.shape.w_stride);
     size_t y_size = extent(batch, n_out, c.shape.y_stride);
@@ -141,8 +152,7 @@ static outputs run_lp_forward(const lfd_kernels *k, kernel_case *c) {
     lfd_power_init(&power, c->p, c->shape.n_in);
     k->lp_forward(&c->shape, &power, c->x.data, c->w.data, out.array[0].data);
     for (size_t b = 0; b < c->shape.batch; ++b)
-        for (size_t o = 0; o < c->shape.n_out; ++o)
-            assert_true(isfinite(out.array[0].data[b * c->shape.y_stride + o]));
+        for (size_t o = 0; o < c->shape.n_out; ++o) assert_true(isfinite(out.array[0].data[b * c->shape.y_stride + o]));
     return out;
 }
 static outputs run_lp_backward(const lfd_kernels *k, kernel_case *c) {
@@ -231,8 +241,8 @@ static void compare(const lfd_kernels *k, runner *run, const char *what, kernel_
 
 /* The lane counts and panel widths of all instruction sets, one less, one more; and sizes past every block. */
 static const size_t sizes[] = {0, 1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 65};
-static const float powers[] = {1.0f, 1.0001f, 1.5f,  2.0f,  2.5f,  3.0f,   4.0f,   5.0f,   6.0f,
-                               7.0f, 8.0f,    8.5f,  12.0f, 15.9f, 16.0f,  33.3f,  100.0f, 1000.0f};
+static const float powers[] = {1.0f, 1.0001f, 1.5f, 2.0f,  2.5f,  3.0f,  4.0f,  5.0f,   6.0f,
+                               7.0f, 8.0f,    8.5f, 12.0f, 15.9f, 16.0f, 33.3f, 100.0f, 1000.0f};
 static const float scales[] = {1.0f, 1e-6f, 1e6f, 1e-12f, 1e-38f, 1e29f};
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
