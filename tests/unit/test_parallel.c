@@ -3,6 +3,7 @@
 #include "expect.h"
 
 #include <fenv.h>
+#include <math.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <sys/resource.h>
@@ -10,6 +11,7 @@
 #include <unistd.h>
 
 #include "context.h"
+#include "net_support.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define TEST_SANITIZED
@@ -18,15 +20,6 @@
 #define TEST_SANITIZED
 #endif
 #endif
-
-static linfdist_context *make_context(int32_t threads) {
-    linfdist_context_options options;
-    linfdist_context *context = NULL;
-    expect_ok(linfdist_context_options_init(&options, sizeof options));
-    options.threads = threads;
-    expect_ok(linfdist_context_create(&options, &context));
-    return context;
-}
 
 enum { TASKS = 1000 };
 
@@ -60,7 +53,7 @@ static void check_runs(tally *t, int each) {
 static void test_every_task_runs_once(void **state) {
     (void)state;
     for (int32_t threads = 1; threads <= 3; ++threads) {
-        tally t = {.context = make_context(threads)};
+        tally t = {.context = make_context(threads, NULL)};
         lfd_parallel_for(t.context, count_run, &t, 0);
         check_runs(&t, 0);
         lfd_parallel_for(t.context, count_run, &t, TASKS);
@@ -74,7 +67,7 @@ static void test_every_task_runs_once(void **state) {
 
 static void test_nested_calls_run_inline(void **state) {
     (void)state;
-    tally t = {.context = make_context(3)};
+    tally t = {.context = make_context(3, NULL)};
     lfd_parallel_for(t.context, call_again, &t, TASKS);
     check_runs(&t, 1);
     assert_int_equal(atomic_load(&t.nested), 3 * TASKS);
@@ -89,7 +82,7 @@ static void *call_many_times(void *data) {
 
 static void test_threads_share_a_context(void **state) {
     (void)state;
-    tally t = {.context = make_context(2)};
+    tally t = {.context = make_context(2, NULL)};
     pthread_t threads[3];
     for (int i = 0; i < 3; ++i) assert_int_equal(pthread_create(&threads[i], NULL, call_many_times, &t), 0);
     for (int i = 0; i < 3; ++i) pthread_join(threads[i], NULL);
@@ -120,6 +113,76 @@ static void test_host_executor(void **state) {
     linfdist_context_destroy(t.context);
 }
 
+/* Real threads that the sanitizers understand: three per call, each takes the next task until none is left. */
+typedef struct crew {
+    linfdist_task_fn task;
+    void *data;
+    size_t count;
+    atomic_size_t next;
+} crew;
+
+static void *take_tasks(void *data) {
+    crew *c = data;
+    for (size_t i; (i = atomic_fetch_add(&c->next, 1)) < c->count;) c->task(c->data, i);
+    return NULL;
+}
+
+static void crew_executor(void *user, linfdist_task_fn task, void *data, size_t count) {
+    (void)user;
+    crew c = {task, data, count, 0};
+    pthread_t threads[3];
+    for (int i = 0; i < 3; ++i) assert_int_equal(pthread_create(&threads[i], NULL, take_tasks, &c), 0);
+    for (int i = 0; i < 3; ++i) pthread_join(threads[i], NULL);
+}
+
+enum { CREW_INPUTS = 70, CREW_BATCH = 100 };
+
+/* Three training steps from p = 8 to infinity, then the certified radii. */
+static linfdist_model *train_and_certify(linfdist_context *context, float radii[CREW_BATCH]) {
+    static const float powers[] = {8.0f, 33.3f, INFINITY};
+    float x[CREW_BATCH * CREW_INPUTS];
+    int32_t labels[CREW_BATCH];
+    linfdist_model *model = net_mlp(context, 3, 80, CREW_INPUTS, 5, 11);
+    linfdist_run *run;
+    linfdist_optimizer *optimizer;
+    linfdist_certifier *certifier;
+    net_uniform(x, CREW_BATCH * CREW_INPUTS, 0.0f, 1.0f, 3);
+    for (int i = 0; i < CREW_BATCH; ++i) labels[i] = i % 5;
+    OK(linfdist_run_create(model, LINFDIST_RUN_TRAINING, CREW_BATCH, &run));
+    OK(linfdist_optimizer_create_adam(model, NULL, &optimizer));
+    for (int step = 0; step < 3; ++step) {
+        OK(linfdist_forward(run, x, CREW_INPUTS, CREW_BATCH, LINFDIST_TRAIN, powers[step]));
+        OK(linfdist_run_mixture_loss(run, labels, 0.5, 0.1, 1.0, NULL));
+        OK(linfdist_run_zero_gradients(run));
+        OK(linfdist_backward(run, NULL, 0));
+        OK(linfdist_optimizer_step(optimizer, run, 0.03, 0.006));
+    }
+    OK(linfdist_certifier_create(model, &certifier));
+    OK(linfdist_certify(certifier, LINFDIST_METHOD_INTERVAL, x, CREW_INPUTS, CREW_BATCH, NULL, NULL, radii));
+    linfdist_certifier_destroy(certifier);
+    linfdist_optimizer_destroy(optimizer);
+    linfdist_run_destroy(run);
+    return model;
+}
+
+static void test_host_threads_give_the_same_bits(void **state) {
+    (void)state;
+    linfdist_context_options options;
+    linfdist_context *threaded, *single = make_context(1, NULL);
+    float radii[2][CREW_BATCH];
+    expect_ok(linfdist_context_options_init(&options, sizeof options));
+    options.threads = 3;
+    options.parallel_for = crew_executor;
+    expect_ok(linfdist_context_create(&options, &threaded));
+    linfdist_model *a = train_and_certify(threaded, radii[0]), *b = train_and_certify(single, radii[1]);
+    assert_true(net_same(a, b));
+    assert_memory_equal(radii[0], radii[1], sizeof radii[0]);
+    linfdist_model_destroy(a);
+    linfdist_model_destroy(b);
+    linfdist_context_destroy(threaded);
+    linfdist_context_destroy(single);
+}
+
 /* 1 + 2^-60 tells the rounding mode, a subnormal product whether it is flushed. */
 static void probe_environment(void *data, size_t index) {
     volatile double one = 1, little = 0x1p-60, small = 0x1p-1000;
@@ -130,7 +193,7 @@ static void probe_environment(void *data, size_t index) {
 static void test_floating_point_environment(void **state) {
     (void)state;
     for (int32_t threads = 1; threads <= 2; ++threads) {
-        linfdist_context *context = make_context(threads);
+        linfdist_context *context = make_context(threads, NULL);
         int fine[64] = {0};
         assert_int_equal(fesetround(FE_UPWARD), 0);
 #ifdef __SSE__
@@ -166,7 +229,7 @@ static int all_ran(const tally *t, int each) {
 
 static void test_fork(void **state) {
     (void)state;
-    tally t = {.context = make_context(3)};
+    tally t = {.context = make_context(3, NULL)};
     lfd_parallel_for(t.context, count_run, &t, TASKS);
     fflush(NULL);
     pid_t child = fork();
@@ -200,7 +263,7 @@ static void *keep_forking(void *data) {
 
 static void test_fork_while_the_pool_works(void **state) {
     (void)state;
-    tally t = {.context = make_context(2)};
+    tally t = {.context = make_context(2, NULL)};
     pthread_t forker;
     void *failure;
     assert_int_equal(pthread_create(&forker, NULL, keep_forking, &t), 0);
@@ -216,7 +279,7 @@ static void test_threads_that_cannot_start(void **state) {
 #ifdef TEST_SANITIZED
     print_message("needs an address space limit, which sanitizers do not allow: skipped\n");
 #else
-    linfdist_context *probe = make_context(2);
+    linfdist_context *probe = make_context(2, NULL);
     const int have_pool = probe->pool != NULL;
     linfdist_context_destroy(probe);
     if (!have_pool) {
@@ -247,6 +310,7 @@ int main(void) {
         cmocka_unit_test(test_nested_calls_run_inline),
         cmocka_unit_test(test_threads_share_a_context),
         cmocka_unit_test(test_host_executor),
+        cmocka_unit_test(test_host_threads_give_the_same_bits),
         cmocka_unit_test(test_floating_point_environment),
         cmocka_unit_test(test_fork),
         cmocka_unit_test(test_fork_while_the_pool_works),
