@@ -37,6 +37,12 @@ static int parse_radii(options *o, problem *what) {
     }
 }
 
+static const char methods_help[] =
+    "\nmargin    half the gap between the two smallest distances, from one pass. It is the bound of real\n"
+    "          arithmetic: in the floating-point net it holds up to rounding, of the order of 2^-22 times the\n"
+    "          largest activation for each layer.\n"
+    "interval  bounds of the ball clamped to valid pixels: exact for the floating-point net, and slower.\n";
+
 /* 0; 1 after --help; -1. */
 static int parse(options *o, int argc, char **argv, problem *what) {
     arg flags[] = {
@@ -55,6 +61,7 @@ static int parse(options *o, int argc, char **argv, problem *what) {
     if (status == 1) {
         printf("usage: certify --model FILE --eps LIST [--flag value]...\n\n");
         args_print_help(stdout, flags, count);
+        printf("%s", methods_help);
     }
     if (status != 0) return status;
     if (!o->model || !o->eps)

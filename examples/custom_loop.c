@@ -77,8 +77,9 @@ static void train(linfdist_model *model, const dataset *data, batches *source, i
 }
 
 int main(int argc, char **argv) {
-    int64_t epochs = argc > 3 ? strtoll(argv[3], NULL, 10) : 16;
-    if (argc < 3 || argc > 4 || epochs < 4 || epochs > 1000000) {
+    char end = '\0', *rest = &end;
+    int64_t epochs = argc > 3 ? strtoll(argv[3], &rest, 10) : 16;
+    if (argc < 3 || argc > 4 || *rest || epochs < 4 || epochs > 1000000) {
         fprintf(stderr, "usage: custom_loop DATA OUT [EPOCHS]\n");
         return 2;
     }

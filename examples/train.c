@@ -9,11 +9,13 @@
 #include "progress.h"
 #include "settings.h"
 
+#include <errno.h>
 #include <inttypes.h>
-#include <math.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 enum { EXIT_USAGE = 2 };
 
@@ -62,7 +64,7 @@ static int plan(trainer *t) {
     const settings *s = &t->chosen;
     linfdist_schedule *plan = &t->schedule;
     if (problem_check(&t->what, linfdist_schedule_init(plan, sizeof *plan)) != 0) return -1;
-    plan->batches_per_epoch = (t->data.train.count + s->batch - 1) / s->batch;
+    plan->batches_per_epoch = batches_per_epoch(t->source);
     plan->eps_begin = s->epochs[0];
     plan->eps_finish = s->epochs[1];
     plan->p_begin = s->epochs[2];
@@ -132,6 +134,14 @@ static int check_position(trainer *t) {
     return 0;
 }
 
+static int create_run(trainer *t) {
+    int64_t batch = t->chosen.batch < t->data.train.count ? t->chosen.batch : t->data.train.count;
+    t->predicted = malloc((size_t)batch * sizeof *t->predicted);
+    t->margins = malloc((size_t)batch * sizeof *t->margins);
+    if (!t->predicted || !t->margins) return problem_set(&t->what, "out of memory");
+    return problem_check(&t->what, linfdist_run_create(t->model, LINFDIST_RUN_TRAINING, batch, &t->run));
+}
+
 static int open_logs(trainer *t) {
     const char *directory = t->chosen.log;
     if (!directory) return 0;
@@ -141,26 +151,35 @@ static int open_logs(trainer *t) {
     return csvlog_open(&t->test_log, directory, "test.csv", "epoch,clean,certified", t->at.epoch, &t->what);
 }
 
+/* A training must not end with a file that cannot be written: its place is looked at before. */
+static int check_target(const char *flag, const char *path, problem *what) {
+    char folder[1024];
+    struct stat info;
+    if (!path) return 0;
+    const char *slash = strrchr(path, '/');
+    int length = snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
+    if (length < 0 || (size_t)length >= sizeof folder) return problem_set(what, "--%s: its path is too long", flag);
+    int exists = stat(path, &info) == 0;
+    if (exists && !S_ISREG(info.st_mode)) return problem_set(what, "--%s %s: not a regular file", flag, path);
+    if (access(folder, W_OK | X_OK) == 0 && (!exists || access(path, W_OK) == 0)) return 0;
+    return problem_set(what, "--%s %s: %s", flag, path, strerror(errno));
+}
+
 /* Returns 0, an exit status on failure. */
 static int prepare(trainer *t) {
     char state[STATE_SIZE];
+    if (check_target("out", t->chosen.out, &t->what) != 0 ||
+        check_target("checkpoint", t->chosen.checkpoint, &t->what) != 0)
+        return EXIT_FAILURE;
     if (create_context(t) != 0 || (t->chosen.resume && load_checkpoint(t, state) != 0)) return EXIT_FAILURE;
     if (dataset_open(&t->data, t->chosen.data, t->chosen.seed, DATASET_TRAIN | DATASET_TEST, &t->what) != 0)
         return EXIT_FAILURE;
+    if (batches_create(&t->data, t->chosen.batch, t->chosen.seed, &t->source, &t->what) != 0) return EXIT_FAILURE;
     if (plan(t) != 0) return EXIT_USAGE;
     int made = t->chosen.resume ? settings_check_data(&t->data, state, &t->what) : create_model(t);
-    if (made != 0 || (t->chosen.resume && check_position(t) != 0) ||
-        batches_create(&t->data, t->chosen.batch, t->chosen.seed, &t->source, &t->what) != 0)
+    if (made != 0 || (t->chosen.resume && check_position(t) != 0) || create_run(t) != 0 || open_logs(t) != 0)
         return EXIT_FAILURE;
-    t->predicted = malloc((size_t)t->chosen.batch * sizeof *t->predicted);
-    t->margins = malloc((size_t)t->chosen.batch * sizeof *t->margins);
-    if (!t->predicted || !t->margins) {
-        problem_set(&t->what, "out of memory");
-        return EXIT_FAILURE;
-    }
-    if (problem_check(&t->what, linfdist_run_create(t->model, LINFDIST_RUN_TRAINING, t->chosen.batch, &t->run)) != 0)
-        return EXIT_FAILURE;
-    return open_logs(t) != 0 ? EXIT_FAILURE : 0;
+    return 0;
 }
 
 /* Adds a batch to the epoch's sums. Certified means within the training radius, at the p of training. */

@@ -53,6 +53,8 @@ int32_t lfd_cpu_count(void);
  * full_size bytes; in begins with its own size_t struct_size. Sizes below min_size are refused, bytes of a newer,
  * larger struct beyond full_size must be zero. */
 linfdist_status lfd_options_read(void *out, size_t full_size, size_t min_size, const void *in, const char *name);
+/* The struct_size at the start of a caller's struct, refused below min_size or where no struct has it. */
+linfdist_status lfd_options_size(const void *options, size_t min_size, const char *name, size_t *struct_size);
 /* The other direction, for structs the library fills: writes at most the caller's struct_size bytes (those beyond
  * full_size become zero) and keeps it. */
 linfdist_status lfd_options_write(void *out, const void *in, size_t full_size, size_t min_size, const char *name);

@@ -1,5 +1,4 @@
 /* The MLP of the paper: its layers and its initial weights. */
-#include <math.h>
 #include <stdio.h>
 
 #include "model.h"
@@ -22,16 +21,11 @@ linfdist_status linfdist_mlp_options_init(linfdist_mlp_options *options, size_t 
 }
 
 static linfdist_status read_options(linfdist_mlp_options *read, const linfdist_mlp_options *options) {
-    char text[32];
     LFD_TRY(linfdist_mlp_options_init(read, sizeof *read));
     LFD_TRY(lfd_options_read(read, sizeof *read, sizeof *read, options, "options"));
     LFD_TRY(lfd_check_count("depth", read->depth, 1, DEPTH_MAX));
     LFD_TRY(lfd_check_count("width", read->width, 1, INT32_MAX));
-    if (!(fabsf(read->identity_value) <= LFD_LIMIT)) {
-        return lfd_fail(LINFDIST_ERROR_NOT_FINITE, "identity_value is %s",
-                        lfd_format_double(text, (double)read->identity_value));
-    }
-    return LINFDIST_OK;
+    return lfd_check_number("identity_value", (double)read->identity_value, -LFD_LIMIT, LFD_LIMIT);
 }
 
 static void add_layer(lfd_architecture *a, int32_t kind, int64_t block, int64_t n_in, int64_t n_out) {

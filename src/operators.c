@@ -56,7 +56,7 @@ static int is_infinite(float p) {
     return p > (float)LINFDIST_P_MAX && p - p != 0;
 }
 
-static linfdist_status check_p(float p) {
+linfdist_status lfd_check_p(float p) {
     if ((p >= 1 && p <= (float)LINFDIST_P_MAX) || is_infinite(p)) return LINFDIST_OK;
     char text[32];
     return lfd_fail(LINFDIST_ERROR_INVALID_ARGUMENT, "p is %s, must be in [1, 1000] or infinity",
@@ -103,19 +103,19 @@ static linfdist_status check_distances(const lfd_dims *d, const float *y) {
     return LINFDIST_OK;
 }
 
-static linfdist_status check_intervals(linfdist_context *context, const lfd_dims *d, const float *lower,
-                                       const float *upper) {
-    LFD_TRY(check_x(context, d, lower, "x_lower"));
-    LFD_TRY(check_x(context, d, upper, "x_upper"));
+linfdist_status lfd_check_intervals(linfdist_context *context, const float *x_lower, const float *x_upper, size_t rows,
+                                    size_t columns, size_t stride) {
+    LFD_TRY(lfd_check_matrix(context, x_lower, rows, columns, stride, "x_lower"));
+    LFD_TRY(lfd_check_matrix(context, x_upper, rows, columns, stride, "x_upper"));
     char low[32], high[32];
-    for (size_t b = 0; b < d->batch; ++b)
-        for (size_t i = 0; i < d->n_in; ++i) {
-            const size_t at = b * d->x_stride + i;
-            if (lower[at] > upper[at])
-                return lfd_fail(LINFDIST_ERROR_INVERTED_INTERVAL,
-                                "x_lower is %s, above x_upper %s, at row %llu, column %llu",
-                                lfd_format_double(low, (double)lower[at]), lfd_format_double(high, (double)upper[at]),
-                                (unsigned long long)b, (unsigned long long)i);
+    for (size_t b = 0; b < rows; ++b)
+        for (size_t i = 0; i < columns; ++i) {
+            const float lower = x_lower[b * stride + i], upper = x_upper[b * stride + i];
+            if (lower <= upper) continue;
+            return lfd_fail(LINFDIST_ERROR_INVERTED_INTERVAL,
+                            "x_lower is %s, above x_upper %s, at row %llu, column %llu",
+                            lfd_format_double(low, (double)lower), lfd_format_double(high, (double)upper),
+                            (unsigned long long)b, (unsigned long long)i);
         }
     return LINFDIST_OK;
 }
@@ -138,7 +138,7 @@ linfdist_status linfdist_distance_forward(linfdist_context *context, const linfd
     LFD_REQUIRE(w);
     LFD_REQUIRE(y);
     LFD_TRY(read_shape(shape, &dims));
-    LFD_TRY(check_p(p));
+    LFD_TRY(lfd_check_p(p));
     if (argmax && !is_infinite(p))
         return lfd_fail(LINFDIST_ERROR_INVALID_ARGUMENT, "argmax must be NULL at finite p");
     LFD_TRY(check_x(context, &dims, x, "x"));
@@ -158,7 +158,7 @@ linfdist_status linfdist_distance_backward(linfdist_context *context, const linf
     LFD_REQUIRE(y);
     LFD_REQUIRE(grad_y);
     LFD_TRY(read_shape(shape, &dims));
-    LFD_TRY(check_p(p));
+    LFD_TRY(lfd_check_p(p));
     if (is_infinite(p)) {
         LFD_REQUIRE(argmax);
         LFD_TRY(check_argmax(&dims, argmax, 0, "argmax"));
@@ -188,7 +188,7 @@ linfdist_status linfdist_bounds_forward(linfdist_context *context, const linfdis
     LFD_REQUIRE(y_upper);
     LFD_TRY(read_shape(shape, &dims));
     LFD_TRY(check_both(argmax_lower, argmax_upper, "argmax_lower", "argmax_upper"));
-    LFD_TRY(check_intervals(context, &dims, x_lower, x_upper));
+    LFD_TRY(lfd_check_intervals(context, x_lower, x_upper, dims.batch, dims.n_in, dims.x_stride));
     LFD_TRY(check_w(context, &dims, w, "w"));
     lfd_bounds_forward(context, &dims, x_lower, x_upper, w, y_lower, y_upper, argmax_lower, argmax_upper);
     return LINFDIST_OK;
@@ -212,7 +212,7 @@ linfdist_status linfdist_bounds_backward(linfdist_context *context, const linfdi
     LFD_TRY(read_shape(shape, &dims));
     LFD_TRY(check_argmax(&dims, argmax_lower, -1, "argmax_lower"));
     LFD_TRY(check_argmax(&dims, argmax_upper, -1, "argmax_upper"));
-    LFD_TRY(check_intervals(context, &dims, x_lower, x_upper));
+    LFD_TRY(lfd_check_intervals(context, x_lower, x_upper, dims.batch, dims.n_in, dims.x_stride));
     LFD_TRY(check_w(context, &dims, w, "w"));
     LFD_TRY(check_y(context, &dims, grad_y_lower, "grad_y_lower"));
     LFD_TRY(check_y(context, &dims, grad_y_upper, "grad_y_upper"));

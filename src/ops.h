@@ -45,6 +45,12 @@ linfdist_status lfd_adam_options_read(linfdist_adam_options *options, const linf
 linfdist_status lfd_check_matrix(linfdist_context *context, const float *x, size_t rows, size_t columns, size_t stride,
                                  const char *name);
 
+/* p in [1, 1000] or infinity. */
+linfdist_status lfd_check_p(float p);
+/* x_lower and x_upper, fit numbers and nowhere inverted. */
+linfdist_status lfd_check_intervals(linfdist_context *context, const float *x_lower, const float *x_upper, size_t rows,
+                                    size_t columns, size_t stride);
+
 /* linfdist_distance_weights_init from one of the seed's independent sequences; the public function's is stream 0. */
 linfdist_status lfd_distance_weights_init(uint64_t seed, uint64_t stream, int64_t n_out, int64_t channels_per_group,
                                           int64_t groups, int64_t kernel_h, int64_t kernel_w, float std,

@@ -63,8 +63,8 @@ static linfdist_status check_step(const linfdist_optimizer *optimizer, const lin
     if (run->kind != LINFDIST_RUN_TRAINING) {
         return lfd_fail(LINFDIST_ERROR_STATE, "run was made for inference and has no gradients");
     }
-    LFD_TRY(lfd_check_number("lr", lr, 0.0, 0x1p64));
-    LFD_TRY(lfd_check_number("scalar_lr", scalar_lr, 0.0, 0x1p64));
+    LFD_TRY(lfd_check_number("lr", lr, 0.0, (double)LFD_LIMIT));
+    LFD_TRY(lfd_check_number("scalar_lr", scalar_lr, 0.0, (double)LFD_LIMIT));
     if (optimizer->step == INT64_MAX) return lfd_fail(LINFDIST_ERROR_STATE, "the optimizer's steps are used up");
     for (int64_t i = 0; i < model->tensor_count; ++i) {
         if (!run->gradients[i]) continue;
@@ -98,6 +98,8 @@ linfdist_status linfdist_optimizer_get_moments(linfdist_optimizer *optimizer, in
     LFD_REQUIRE(second);
     LFD_TRY(lfd_model_check_tensor_index(optimizer->model, index));
     const lfd_tensor *tensor = &optimizer->model->tensors[index];
+    size_t second_size = 0;
+    LFD_TRY(lfd_options_size(second, sizeof *second, "second", &second_size)); /* before first is written */
     LFD_TRY(lfd_tensor_view(tensor, optimizer->m[index], first, "first"));
     return lfd_tensor_view(tensor, optimizer->v[index], second, "second");
 }

@@ -11,11 +11,15 @@ static linfdist_status check_struct_size(size_t struct_size, size_t min_size, co
                     (unsigned long long)struct_size, (unsigned long long)min_size);
 }
 
+linfdist_status lfd_options_size(const void *options, size_t min_size, const char *name, size_t *struct_size) {
+    if (!options) return lfd_fail(LINFDIST_ERROR_INVALID_ARGUMENT, "%s is NULL", name);
+    memcpy(struct_size, options, sizeof *struct_size);
+    return check_struct_size(*struct_size, min_size, name);
+}
+
 linfdist_status lfd_options_read(void *out, size_t full_size, size_t min_size, const void *in, const char *name) {
-    if (!in) return lfd_fail(LINFDIST_ERROR_INVALID_ARGUMENT, "%s is NULL", name);
-    size_t struct_size;
-    memcpy(&struct_size, in, sizeof struct_size);
-    LFD_TRY(check_struct_size(struct_size, min_size, name));
+    size_t struct_size = 0;
+    LFD_TRY(lfd_options_size(in, min_size, name, &struct_size));
     const unsigned char *bytes = in;
     for (size_t i = full_size; i < struct_size; ++i)
         if (bytes[i] != 0)
@@ -27,9 +31,8 @@ linfdist_status lfd_options_read(void *out, size_t full_size, size_t min_size, c
 }
 
 linfdist_status lfd_options_write(void *out, const void *in, size_t full_size, size_t min_size, const char *name) {
-    if (!out) return lfd_fail(LINFDIST_ERROR_INVALID_ARGUMENT, "%s is NULL", name);
-    size_t struct_size;
-    memcpy(&struct_size, out, sizeof struct_size);
+    size_t struct_size = 0;
+    LFD_TRY(lfd_options_size(out, min_size, name, &struct_size));
     return lfd_options_init(out, struct_size, in, full_size, min_size, name);
 }
 

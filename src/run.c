@@ -1,7 +1,6 @@
 /* Run objects: memory, results, gradients, and the checks in front of the passes. */
 #include "run.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "layers/layer.h"
@@ -138,18 +137,13 @@ static linfdist_status check_batch(const linfdist_run *run, int64_t x_stride, in
 }
 
 static linfdist_status check_forward(const linfdist_run *run, int32_t mode, float p) {
-    char text[32];
     if (mode != LINFDIST_EVALUATE && mode != LINFDIST_TRAIN) {
         return lfd_fail(LINFDIST_ERROR_INVALID_ARGUMENT, "mode is %d, must be EVALUATE or TRAIN", (int)mode);
     }
     if (mode == LINFDIST_TRAIN && run->kind != LINFDIST_RUN_TRAINING) {
         return lfd_fail(LINFDIST_ERROR_STATE, "mode is TRAIN, but the run was made for inference");
     }
-    if (!(p >= 1.0f && (p <= (float)LINFDIST_P_MAX || isinf(p)))) {
-        return lfd_fail(LINFDIST_ERROR_INVALID_ARGUMENT, "p is %s, must be in [1, 1000] or infinity",
-                        lfd_format_double(text, (double)p));
-    }
-    return LINFDIST_OK;
+    return lfd_check_p(p);
 }
 
 static void copy_rows(const linfdist_run *run, const float *x, int64_t x_stride, int64_t batch, float *to) {
@@ -169,30 +163,14 @@ linfdist_status linfdist_forward(linfdist_run *run, const float *x, int64_t x_st
     return lfd_run_forward(run, (size_t)batch, mode, p, 1);
 }
 
-static linfdist_status check_intervals(const linfdist_run *run, const float *x_lower, const float *x_upper,
-                                       int64_t x_stride, int64_t batch) {
-    size_t n = (size_t)run->model->n_in, stride = (size_t)x_stride, rows = (size_t)batch;
-    char low[32], high[32];
-    LFD_TRY(lfd_check_matrix(run->context, x_lower, rows, n, stride, "x_lower"));
-    LFD_TRY(lfd_check_matrix(run->context, x_upper, rows, n, stride, "x_upper"));
-    for (size_t b = 0; b < rows; ++b) {
-        for (size_t i = 0; i < n; ++i) {
-            float l = x_lower[b * stride + i], u = x_upper[b * stride + i];
-            if (l <= u) continue;
-            return lfd_fail(LINFDIST_ERROR_INVERTED_INTERVAL, "x_lower[%zu][%zu] is %s, above x_upper %s", b, i,
-                            lfd_format_double(low, (double)l), lfd_format_double(high, (double)u));
-        }
-    }
-    return LINFDIST_OK;
-}
-
 linfdist_status linfdist_forward_bounds(linfdist_run *run, const float *x_lower, const float *x_upper, int64_t x_stride,
                                         int64_t batch) {
     LFD_REQUIRE(run);
     LFD_REQUIRE(x_lower);
     LFD_REQUIRE(x_upper);
     LFD_TRY(check_batch(run, x_stride, batch));
-    LFD_TRY(check_intervals(run, x_lower, x_upper, x_stride, batch));
+    LFD_TRY(
+        lfd_check_intervals(run->context, x_lower, x_upper, (size_t)batch, (size_t)run->model->n_in, (size_t)x_stride));
     LFD_TRY(lfd_model_check_finite(run->model));
     copy_rows(run, x_lower, x_stride, batch, run->lower[0]);
     copy_rows(run, x_upper, x_stride, batch, run->upper[0]);

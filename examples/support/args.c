@@ -84,17 +84,17 @@ static int set_epochs(const arg *a, const char *value) {
 }
 
 static int refuse_value(const arg *a, const char *value, problem *what) {
-    char low[FORMAT_REAL_SIZE], high[FORMAT_REAL_SIZE];
-    format_real(a->low, low, sizeof low);
-    format_real(a->high, high, sizeof high);
     switch (a->type) {
     case ARG_COUNT:
-        return problem_set(what, "--%s '%s': expected a whole number from %s to %s", a->name, value, low, high);
+        return problem_set(what, "--%s '%s': expected a whole number from %.15g to %.15g", a->name, value, a->low,
+                           a->high);
     case ARG_SEED: return problem_set(what, "--%s '%s': expected a whole number below 2^64", a->name, value);
     case ARG_REAL:
-        return problem_set(what, "--%s '%s': expected a number or fraction from %s to %s", a->name, value, low, high);
+        return problem_set(what, "--%s '%s': expected a number or fraction from %.15g to %.15g", a->name, value, a->low,
+                           a->high);
     case ARG_EPOCHS:
-        return problem_set(what, "--%s '%s': expected five whole numbers a,b,c,d,T up to %s", a->name, value, high);
+        return problem_set(what, "--%s '%s': expected five whole numbers a,b,c,d,T up to %.15g", a->name, value,
+                           a->high);
     default: return problem_set(what, "--%s '%s': expected a value", a->name, value);
     }
 }

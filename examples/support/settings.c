@@ -21,7 +21,7 @@ static void fill_flags(settings *s) {
          "eps grows from epoch a to b, p from c to d, T in all", 1, 0},
         {"eps-train", ARG_REAL, &s->eps_train, 1e-6, 1e3, "R",
          "radius of the loss; raw pixels in [0,1], 0.45 or 8/255", 1, 0},
-        {"eps-test", ARG_REAL, &s->eps_test, 0, 1e3, "R", "radius that is certified", 1, 0},
+        {"eps-test", ARG_REAL, &s->eps_test, 0, 1e3, "R", "radius that is certified, by the margin", 1, 0},
         {"lam0", ARG_REAL, &s->lam0, 0, 1e6, "V", "weight of the cross-entropy at the start", 1, 0},
         {"lam-end", ARG_REAL, &s->lam_end, 0, 1e6, "V", "and at the end", 1, 0},
         {"p-start", ARG_REAL, &s->p_start, 1, LINFDIST_P_MAX, "P", "p at the start", 1, 0},

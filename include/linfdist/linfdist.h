@@ -1,8 +1,8 @@
 /* liblinfdist: train, run and certify l_inf-distance nets.
  *
- * A neuron is d_j(x) = max_i |x_i - W_ji|; every layer is 1-Lipschitz in the max norm, so one forward pass
- * certifies a prediction against every perturbation of size eps. "Paper" below is Zhang, Jiang, He, Wang:
- * Boosting the Certified Robustness of L-infinity Distance Nets (ICLR 2022, arXiv 2110.06850).
+ * A neuron is d_j(x) = max_i |x_i - W_ji|; every layer is 1-Lipschitz in the max norm, so the distances of one forward
+ * pass bound every perturbation of size eps (up to rounding: see linfdist_certify). "Paper" below is Zhang, Jiang, He,
+ * Wang: Boosting the Certified Robustness of L-infinity Distance Nets (ICLR 2022, arXiv 2110.06850).
  *
  * Rules that hold for every function unless its comment says otherwise
  *   status    Functions that can fail return linfdist_status. On failure nothing the caller owns was changed, and
@@ -12,11 +12,17 @@
  *   sizes     Sizes, counts and strides are int64_t >= 1. Matrices are row-major; a stride is the distance between the
  *             starts of two rows, in elements, at least the row's length. Natural alignment is enough; nothing is
  *             read or written past the last element of a row.
- *   values    NaN, infinity and magnitudes above 2^100 in inputs, weights or gradients are LINFDIST_ERROR_NOT_FINITE.
+ *   values    NaN, infinity and magnitudes above 2^100 in the numbers of an array are LINFDIST_ERROR_NOT_FINITE. A
+ *             single number outside its range, NaN included, is LINFDIST_ERROR_INVALID_ARGUMENT; without a stated range
+ *             it is at most 2^100 in magnitude.
+ *   structs   struct_size is sizeof the struct as the caller was compiled, set by the caller or by an init function. A
+ *             size this library does not know is INVALID_ARGUMENT, a field it does not know (not zero) UNSUPPORTED.
+ *             Structs that the library fills are filled up to struct_size.
  *   units     "raw" is the unit of the data set's pixels (usually [0, 1]); "normalized" is (raw - mean) / std. Models,
  *             schedules and losses work in normalized units; certifiers take and return raw ones.
- *   ownership The caller owns the arrays it passes; the library keeps none of them after the call. Views point into
- *             the object they came from and live as long as it does.
+ *   ownership The caller owns the arrays it passes; the library keeps none of them after the call. Arrays that are
+ *             written overlap no other array of the call, unless said. Views point into the object they came from and
+ *             live as long as it does.
  *   lifetime  Handles may be destroyed in any order: a child keeps what it needs alive.
  *   threads   Calls on different handles may run at the same time. One handle that is only read (parameters named
  *             const, a certifier) may be used by many threads at once; a run, an optimizer, and a model that is being
@@ -76,7 +82,7 @@ enum {
     LINFDIST_ERROR_SHAPE = 7,             /* arrays, models or files that do not fit together */
     LINFDIST_ERROR_STATE = 8,             /* calls out of order, such as backward before forward */
     LINFDIST_ERROR_INVERTED_INTERVAL = 9, /* lower > upper somewhere */
-    LINFDIST_ERROR_RANGE = 10             /* a value outside its documented range, such as a pixel outside the valid range */
+    LINFDIST_ERROR_RANGE = 10             /* outside what the data or the handle allow, such as an invalid pixel */
 };
 
 /* Static text for a status; unknown values give "unknown status". */
@@ -153,13 +159,14 @@ LINFDIST_API linfdist_status linfdist_distance_shape_init(linfdist_distance_shap
 
 /* y_bj = ||x_b - w_j||_p, p in [1, 1000] or infinity (paper, eq. 3 and 5). Exactly 0 where x_b == w_j. At p = infinity
  * argmax (batch x n_out with y's stride, or NULL) receives the lowest column of w that attains the maximum; at finite p
- * it must be NULL. Every p is normalised: no scale of the inputs overflows or underflows. */
+ * it must be NULL (INVALID_ARGUMENT). Every p is normalised: no scale of the inputs overflows or underflows. */
 LINFDIST_API linfdist_status linfdist_distance_forward(linfdist_context *context, const linfdist_distance_shape *shape,
                                                        float p, const float *x, const float *w, float *y,
                                                        int32_t *argmax);
 /* Adds dL/dx to grad_x (or NULL) and dL/dw to grad_w (or NULL), from y (and argmax at p = infinity) as the forward pass
  * wrote them and grad_y = dL/dy: dy_j/dx_i = sign(x_i - w_ji) (|x_i - w_ji| / y_j)^(p-1), minus that for w; 0 where
- * y = 0. At p = infinity all of it goes to the argmax. */
+ * y = 0. At p = infinity all of it goes to the argmax; at finite p argmax is not read and may be NULL. Errors: RANGE
+ * for a negative y, INVALID_ARGUMENT for an argmax that is no column. */
 LINFDIST_API linfdist_status linfdist_distance_backward(linfdist_context *context,
                                                         const linfdist_distance_shape *shape, float p, const float *x,
                                                         const float *w, const float *y, const int32_t *argmax,
@@ -172,7 +179,8 @@ LINFDIST_API linfdist_status linfdist_bounds_forward(linfdist_context *context, 
                                                      const float *x_lower, const float *x_upper, const float *w,
                                                      float *y_lower, float *y_upper, int32_t *argmax_lower,
                                                      int32_t *argmax_upper);
-/* Adds the gradients of both bounds to grad_x_lower, grad_x_upper and grad_w (each or NULL). */
+/* Adds the gradients of both bounds to grad_x_lower, grad_x_upper and grad_w (each or NULL). Errors: INVERTED_INTERVAL,
+ * INVALID_ARGUMENT for an argmax that is neither a column nor -1. */
 LINFDIST_API linfdist_status linfdist_bounds_backward(linfdist_context *context, const linfdist_distance_shape *shape,
                                                       const float *x_lower, const float *x_upper, const float *w,
                                                       const int32_t *argmax_lower, const int32_t *argmax_upper,
@@ -183,8 +191,9 @@ LINFDIST_API linfdist_status linfdist_bounds_backward(linfdist_context *context,
 enum { LINFDIST_EVALUATE = 0, LINFDIST_TRAIN = 1 };
 
 /* Mean shift over contiguous arrays batch x channels x positions: subtracts the mean of x per channel (over batch and
- * positions; TRAIN, which also moves running_mean by momentum towards it) or running_mean (EVALUATE). x_lower, x_upper
- * and their outputs (all four or none, or NULL) are shifted by the same mean. y may be x. */
+ * positions; TRAIN, which also moves running_mean by momentum towards it) or running_mean (EVALUATE). running_mean:
+ * channels floats; momentum in [0, 1]. x_lower, x_upper and their outputs (all four or NULL) are shifted by the same
+ * mean. y may be x. */
 LINFDIST_API linfdist_status linfdist_mean_shift_forward(linfdist_context *context, int64_t batch, int64_t channels,
                                                          int64_t positions, int32_t mode, float momentum,
                                                          float *running_mean, const float *x, const float *x_lower,
@@ -199,9 +208,9 @@ LINFDIST_API linfdist_status linfdist_mean_shift_backward(linfdist_context *cont
                                                           float *grad_x);
 
 /* Initial weights of a distance layer, n_out x (channels_per_group kernel_h kernel_w) contiguous: normal deviates of
- * standard deviation std >= 0 from the seed, then, if identity_value != 0 and the layer has at least as many outputs as
- * input channels in all groups together, -identity_value at channel (j mod channels_per_group), kernel centre, of every
- * row j. A dense layer has kernel 1 x 1. */
+ * standard deviation std in [0, 2^96] from the seed, then, if identity_value != 0 and the layer has at least as many
+ * outputs as input channels in all groups together, -identity_value at channel (j mod channels_per_group), kernel
+ * centre, of every row j. A dense layer has kernel 1 x 1. */
 LINFDIST_API linfdist_status linfdist_distance_weights_init(uint64_t seed, int64_t n_out, int64_t channels_per_group,
                                                             int64_t groups, int64_t kernel_h, int64_t kernel_w,
                                                             float std, float identity_value, float *w);
@@ -229,20 +238,23 @@ typedef struct linfdist_mlp_options {
     int64_t depth;                      /* distance layers in all, >= 1 */
     int64_t width;                      /* neurons of each hidden layer */
     float identity_value;               /* 10 in the recipes; 0: none */
-    int32_t learned_scalar;             /* 1: scalar is a parameter; 0: fixed at 1 */
-    uint64_t seed;
+    int32_t learned_scalar;             /* 1: scalar is a parameter that starts at 1; 0: fixed at 1 */
+    uint64_t seed;                      /* of the weights: equal seeds give equal bits */
 } linfdist_mlp_options;
 
 /* Defaults: 1 x 28 x 28, 10 classes, depth 5, width 5120, identity_value 10, learned_scalar 1, seed 2021. */
 LINFDIST_API linfdist_status linfdist_mlp_options_init(linfdist_mlp_options *options, size_t struct_size);
-/* The MLP of the paper: depth distance layers, mean shift after all but the last, bias on the last. */
+/* The MLP of the paper: depth distance layers, mean shift after all but the last, bias on the last. Weights are drawn
+ * as by linfdist_distance_weights_init with std 1, each layer's from a sequence of its own; running means and biases
+ * are 0. Errors: INVALID_ARGUMENT, OUT_OF_MEMORY. */
 LINFDIST_API linfdist_status linfdist_model_create_mlp(linfdist_context *context, const linfdist_mlp_options *options,
                                                        linfdist_model **model);
 /* A deep copy with the same bits. */
 LINFDIST_API linfdist_status linfdist_model_copy(const linfdist_model *model, linfdist_model **copy);
 LINFDIST_API void linfdist_model_destroy(linfdist_model *model);
 
-/* statistics or NULL to remove them. channels must be 1 (used for every channel) or the model's. Copied. */
+/* statistics or NULL to remove them. channels must be 1 (used for every channel) or the model's (SHAPE otherwise).
+ * Copied. Errors: RANGE where std <= 0, low >= high or the normalized range is not finite; NOT_FINITE. */
 LINFDIST_API linfdist_status linfdist_model_set_statistics(linfdist_model *model,
                                                            const linfdist_statistics *statistics);
 /* Fills statistics; mean points into the model. channels = 0 when the model has none. Set struct_size first. */
@@ -273,7 +285,7 @@ typedef struct linfdist_layer_info {
     const char *name; /* static for the life of the model, such as "fc_dist.0" */
 } linfdist_layer_info;
 
-/* index in [0, layers). Set struct_size first. */
+/* index in [0, layers), RANGE otherwise. Set struct_size first. */
 LINFDIST_API linfdist_status linfdist_model_get_layer(const linfdist_model *model, int64_t index,
                                                       linfdist_layer_info *info);
 
@@ -296,8 +308,9 @@ typedef struct linfdist_tensor {
     int64_t shape[LINFDIST_MAX_DIMS]; /* unused entries are 1 */
 } linfdist_tensor;
 
-/* index in [0, tensors), the same order in every model of this architecture. The data may be written: the model is then
- * being changed (see threads). Set struct_size first. */
+/* By index in [0, tensors), RANGE otherwise, the same order in every model of this architecture; or by name,
+ * INVALID_ARGUMENT where there is none. The data may be written: the model is then being changed (see threads). Set
+ * struct_size first. */
 LINFDIST_API linfdist_status linfdist_model_get_tensor(linfdist_model *model, int64_t index, linfdist_tensor *tensor);
 LINFDIST_API linfdist_status linfdist_model_find_tensor(linfdist_model *model, const char *name,
                                                         linfdist_tensor *tensor);
@@ -309,42 +322,49 @@ typedef struct linfdist_run linfdist_run;
 
 enum { LINFDIST_RUN_INFERENCE = 0, LINFDIST_RUN_TRAINING = 1 };
 
-/* kind INFERENCE: forward (EVALUATE) and bounds; TRAINING: also backward. max_batch: largest batch it will see. */
+/* kind INFERENCE: forward (EVALUATE) and bounds; TRAINING: also backward. max_batch: largest batch it will see. Many
+ * threads may use one model at once, each through a run of its own, as long as none of them trains it. Errors:
+ * INVALID_ARGUMENT, OUT_OF_MEMORY. */
 LINFDIST_API linfdist_status linfdist_run_create(linfdist_model *model, int32_t kind, int64_t max_batch,
                                                  linfdist_run **run);
 LINFDIST_API void linfdist_run_destroy(linfdist_run *run);
 
 /* Distances of the batch x n_in normalized inputs x at this p. TRAIN moves the model's running means: then only this
- * thread may use the model. In EVALUATE the model is only read. Errors: STATE (TRAIN on an inference run), RANGE (batch
- * above max_batch), NOT_FINITE (x or the weights). x must stay unchanged until backward. */
+ * thread may use the model. In EVALUATE the model is only read. The weights must stay as they are until backward.
+ * Errors: STATE (TRAIN on an inference run), RANGE (batch above max_batch), NOT_FINITE (x, the weights or a layer's
+ * output; a pass that fails there leaves the run without results). */
 LINFDIST_API linfdist_status linfdist_forward(linfdist_run *run, const float *x, int64_t x_stride, int64_t batch,
                                               int32_t mode, float p);
-/* Interval bounds of the distances at p = infinity in evaluation mode for normalized inputs in [x_lower, x_upper]. */
+/* Interval bounds of the distances at p = infinity in evaluation mode for normalized inputs in [x_lower, x_upper],
+ * both with x_stride; exact for the floating-point net. The model is only read. Errors: INVERTED_INTERVAL, RANGE and
+ * NOT_FINITE as linfdist_forward. */
 LINFDIST_API linfdist_status linfdist_forward_bounds(linfdist_run *run, const float *x_lower, const float *x_upper,
                                                      int64_t x_stride, int64_t batch);
-/* Views of the last results, contiguous batch x classes, valid until the next pass. Errors: STATE. */
+/* Views of the last results, contiguous batch x classes, valid until the next pass. batch, classes: each or NULL.
+ * Errors: STATE (no such pass yet). */
 LINFDIST_API linfdist_status linfdist_run_distances(const linfdist_run *run, const float **distances, int64_t *batch,
                                                     int64_t *classes);
 LINFDIST_API linfdist_status linfdist_run_bounds(const linfdist_run *run, const float **lower, const float **upper,
                                                  int64_t *batch, int64_t *classes);
 
 /* Where the loss puts dL/dd (batch x classes, contiguous) and dL/dscalar (one float) for linfdist_backward; write your
- * own loss's gradients there. Zero after forward. Errors: STATE. */
+ * own loss's gradients there. Zero after forward. Errors: STATE (no forward pass of a training run waits). */
 LINFDIST_API linfdist_status linfdist_run_output_gradients(linfdist_run *run, float **grad_distances,
                                                            float **grad_scalar);
 /* Adds the gradients of all parameters to the run's own, and writes dL/dx to grad_x (batch x n_in, or NULL). Once per
- * forward. Errors: STATE. */
+ * forward. Errors: STATE (no forward pass waits), NOT_FINITE (dL/dd or dL/dscalar). */
 LINFDIST_API linfdist_status linfdist_backward(linfdist_run *run, float *grad_x, int64_t grad_x_stride);
-/* Gradients as views with the names, order and shapes of the model's tensors; data is NULL for running means. */
+/* Gradients as views with the names, order and shapes of the model's tensors; data is NULL for running means. The data
+ * may be written. Errors: STATE (inference run), RANGE and INVALID_ARGUMENT as for the model's tensors. */
 LINFDIST_API linfdist_status linfdist_run_get_gradient(linfdist_run *run, int64_t index, linfdist_tensor *gradient);
 LINFDIST_API linfdist_status linfdist_run_find_gradient(linfdist_run *run, const char *name,
                                                         linfdist_tensor *gradient);
-/* Gradients accumulate over backward calls until this. */
+/* Gradients accumulate over backward calls until this. Errors: STATE (inference run). */
 LINFDIST_API linfdist_status linfdist_run_zero_gradients(linfdist_run *run);
 
 /* ---- losses ---------------------------------------------------------------------------------------------------- */
 
-/* labels: batch int32 in [0, classes). All arrays contiguous batch x classes.
+/* labels: batch int32 in [0, classes). All other arrays contiguous batch x classes. lambda and clip in [0, 2^100].
  * Mixture loss (paper, section 4) on logits z and margins m (m of the label's column is 0 by definition and its value
  * is ignored): mean_b clip(max_j m_bj, 0, clip) + lambda CE(z, y). grad_logits and grad_margins (each or NULL) are
  * overwritten. The clip passes gradient at both of its ends; the maximum sends it to its lowest index. */
@@ -358,12 +378,13 @@ LINFDIST_API linfdist_status linfdist_mixture_loss_distances(const float *distan
                                                              double eps_normalized, double lambda, double clip,
                                                              double *loss, float *grad_distances, float *grad_scalar);
 /* The same on the run's last distances and the model's scalar; leaves the gradients where linfdist_backward wants
- * them. loss or NULL. */
+ * them, if a backward may follow. loss or NULL. Errors: STATE (no forward pass yet). */
 LINFDIST_API linfdist_status linfdist_run_mixture_loss(linfdist_run *run, const int32_t *labels, double eps_normalized,
                                                        double lambda, double clip, double *loss);
 /* Per sample: predicted (or NULL) is the lowest index of the smallest distance; margin (or NULL) is
- * min_{j != y} d_j - d_y with y the label, or the prediction where labels is NULL. A sample is right and certified at
- * normalized eps by the 1-Lipschitz bound when its margin against the label is > 2 eps. */
+ * min_{j != y} d_j - d_y with y the label, or the prediction where labels is NULL. classes >= 2. At p = infinity a
+ * sample is right and certified at normalized eps by the 1-Lipschitz bound, up to rounding (LINFDIST_METHOD_MARGIN),
+ * when its margin against the label is > 2 eps. */
 LINFDIST_API linfdist_status linfdist_margins(const float *distances, const int32_t *labels, int64_t batch,
                                               int64_t classes, int32_t *predicted, float *margin);
 
@@ -416,26 +437,29 @@ typedef struct linfdist_adam_options {
     double epsilon; /* added after the square root */
 } linfdist_adam_options;
 
-/* Defaults: 0.9, 0.99, 1e-10. */
+/* Defaults: 0.9, 0.99, 1e-10. Betas in [0, 0.999999], epsilon in [2^-126, 1]. */
 LINFDIST_API linfdist_status linfdist_adam_options_init(linfdist_adam_options *options, size_t struct_size);
 /* One Adam update of n plain numbers, step >= 1 (the first is 1): m = b1 m + (1 - b1) g, v = b2 v + (1 - b2) g^2,
- * w -= lr (m / (1 - b1^step)) / (sqrt(v / (1 - b2^step)) + epsilon). options or NULL. */
+ * w -= lr (m / (1 - b1^step)) / (sqrt(v / (1 - b2^step)) + epsilon). options or NULL. lr in [0, 2^100].
+ * Errors: RANGE for a negative v. */
 LINFDIST_API linfdist_status linfdist_adam_update(linfdist_context *context, const linfdist_adam_options *options,
                                                   int64_t n, int64_t step, double lr, const float *gradient, float *w,
                                                   float *m, float *v);
-/* options or NULL. Keeps the model alive. */
+/* options or NULL. Moments start at zero, steps at 0. Keeps the model alive. */
 LINFDIST_API linfdist_status linfdist_optimizer_create_adam(linfdist_model *model,
                                                             const linfdist_adam_options *options,
                                                             linfdist_optimizer **optimizer);
 LINFDIST_API void linfdist_optimizer_destroy(linfdist_optimizer *optimizer);
-/* Updates the model from the run's gradients, which must belong to the same model (SHAPE otherwise) and be finite
- * (NOT_FINITE otherwise, nothing changed). lr for weights and biases, scalar_lr for the scalar; finite, >= 0. */
+/* One linfdist_adam_update of every parameter from the run's gradients, which must belong to the same model (SHAPE
+ * otherwise, STATE for an inference run) and be finite (NOT_FINITE otherwise, nothing changed). lr for weights and
+ * biases, scalar_lr for the scalar, both in [0, 2^100]. */
 LINFDIST_API linfdist_status linfdist_optimizer_step(linfdist_optimizer *optimizer, const linfdist_run *run, double lr,
                                                      double scalar_lr);
-/* First and second moments of the model's tensor index, as views; data is NULL for running means. */
+/* First and second moments of the model's tensor index (RANGE for others), as views; data is NULL for running means.
+ * The data may be written; second moments must not become negative. Set struct_size of both first. */
 LINFDIST_API linfdist_status linfdist_optimizer_get_moments(linfdist_optimizer *optimizer, int64_t index,
                                                             linfdist_tensor *first, linfdist_tensor *second);
-/* Steps taken so far. */
+/* Steps taken so far, >= 0; the next update's step is one more. */
 LINFDIST_API linfdist_status linfdist_optimizer_get_step(const linfdist_optimizer *optimizer, int64_t *step);
 LINFDIST_API linfdist_status linfdist_optimizer_set_step(linfdist_optimizer *optimizer, int64_t step);
 
@@ -446,29 +470,37 @@ LINFDIST_API linfdist_status linfdist_optimizer_set_step(linfdist_optimizer *opt
 typedef struct linfdist_certifier linfdist_certifier;
 
 enum {
-    LINFDIST_METHOD_MARGIN = 1,  /* half the margin: the 1-Lipschitz bound, no pixel clamp. A bound of exact arithmetic:
-                                    a few roundings from the decision, the floating-point net may decide otherwise */
-    LINFDIST_METHOD_INTERVAL = 2 /* interval bounds of the clamped ball, exact for the floating-point net */
+    /* Half the margin: the 1-Lipschitz bound, no pixel clamp. It is the bound of real arithmetic. For the
+     * floating-point net it holds up to rounding: a perturbation that is closer to the radius than some 2^-22 times the
+     * largest activation for each distance layer (normalized units) may still change the prediction. */
+    LINFDIST_METHOD_MARGIN = 1,
+    /* Interval bounds of the ball, clamped to the valid range: exact for the floating-point net, every float input. */
+    LINFDIST_METHOD_INTERVAL = 2
 };
 
-/* Errors: NOT_FINITE for weights, RANGE for a scalar that is not positive. */
+/* Errors: NOT_FINITE for weights, RANGE for a scalar that is not positive and finite, OUT_OF_MEMORY. */
 LINFDIST_API linfdist_status linfdist_certifier_create(const linfdist_model *model, linfdist_certifier **certifier);
 LINFDIST_API void linfdist_certifier_destroy(linfdist_certifier *certifier);
 
 /* Raw pixels x (n x n_in) at p = infinity. Each output has n entries or is NULL:
  *   predicted  lowest index of the smallest distance (from d, not from rounded logits)
- *   margin     min_{j != predicted} d_j - d_predicted, normalized units; 0 on a tie
- *   radius     certified radius in raw units: no perturbation of l_inf norm < radius changes the prediction. MARGIN:
- *              half the margin times std, rounded down. INTERVAL: the largest float whose certificate holds, found by
- *              bisection; 0 on a tie. A radius that covers the whole valid range is reported as high - low.
- * Without statistics raw equals normalized and nothing is clamped. Errors: RANGE for a pixel outside the valid range,
- * NOT_FINITE. (paper, section 3; spec of interval bounds: linfdist_bounds_forward) */
+ *   margin     min_{j != predicted} d_j - d_predicted, normalized units, rounded to the nearest float; 0 on a tie
+ *   radius     certified radius in raw units; 0 on a tie. MARGIN: half the margin times std, rounded down: in real
+ *              arithmetic no perturbation of l_inf norm < radius changes the prediction, and in the floating-point net
+ *              none does up to rounding (see LINFDIST_METHOD_MARGIN). INTERVAL: the largest float whose certificate
+ *              holds, found by bisection: no float pixels in the valid range within that distance, the radius itself
+ *              included, change what this library predicts. A radius that covers the whole valid range is reported as
+ *              high - low.
+ * Without statistics raw equals normalized, nothing is clamped and radii end at 2^100. Errors: RANGE for a pixel
+ * outside the valid range, NOT_FINITE, OUT_OF_MEMORY. (paper, section 3; interval bounds: linfdist_bounds_forward) */
 LINFDIST_API linfdist_status linfdist_certify(const linfdist_certifier *certifier, int32_t method, const float *x,
                                               int64_t x_stride, int64_t n, int32_t *predicted, float *margin,
                                               float *radius);
-/* certified[i] = 1 when the prediction of sample i provably holds for every perturbation of raw l_inf norm <= eps_raw
- * (finite, >= 0), else 0. MARGIN: margin > 2 eps. INTERVAL: upper_predicted < lower_j for all other j. A tie is not
- * certified. predicted or NULL. */
+/* certified[i] = 1 when the method certifies the prediction of sample i for every perturbation of raw l_inf norm <=
+ * eps_raw (finite, >= 0), else 0. MARGIN: margin > 2 eps_raw / std, with the margin before its rounding to float; holds
+ * in real arithmetic, for the floating-point net up to rounding (see LINFDIST_METHOD_MARGIN). INTERVAL: upper_predicted
+ * < lower_j for all other j; holds exactly for the floating-point net. A tie is not certified. predicted or NULL. x and
+ * errors as linfdist_certify. */
 LINFDIST_API linfdist_status linfdist_certify_at(const linfdist_certifier *certifier, int32_t method, const float *x,
                                                  int64_t x_stride, int64_t n, double eps_raw, int32_t *predicted,
                                                  int32_t *certified);
@@ -477,24 +509,28 @@ LINFDIST_API linfdist_status linfdist_certify_at(const linfdist_certifier *certi
 
 /* Models are safetensors files that any language can open. Equal models give equal bytes. Files are written beside
  * their final name, synced and renamed, so that a kill at any moment leaves the previous one whole.
- * write: 0 for success, anything else stops with LINFDIST_ERROR_IO. read: bytes put into buffer (0 at the end of the
- * data, negative for failure). */
+ * write: 0 for success, anything else stops with LINFDIST_ERROR_IO; size >= 1. read: how many of at most size bytes
+ * were put into buffer (0 at the end of the data, negative for failure). Callbacks run on the calling thread. */
 typedef int32_t (*linfdist_write_fn)(void *user, const void *data, size_t size);
 typedef int64_t (*linfdist_read_fn)(void *user, void *buffer, size_t size);
 
-/* Errors: IO, NOT_FINITE (a model that could not be loaded again is not saved). */
+/* Errors: IO, NOT_FINITE (a model that could not be loaded again is not saved), OUT_OF_MEMORY. After a failure the file
+ * at path is still the previous one, except where only the folder could not be synced: then it is the new one, and IO
+ * says that a power cut may undo it. What save_to has written before a failure is the callback's to drop. */
 LINFDIST_API linfdist_status linfdist_model_save(const linfdist_model *model, const char *path);
 LINFDIST_API linfdist_status linfdist_model_save_to(const linfdist_model *model, linfdist_write_fn write, void *user);
-/* A checkpoint loads as its model. Errors: IO, FORMAT (with the offending field), UNSUPPORTED (a newer format version, an
- * unknown kind of layer), SHAPE, NOT_FINITE. */
+/* A checkpoint loads as its model. Errors: IO, FORMAT (with the offending field), UNSUPPORTED (a newer format version,
+ * an unknown kind of layer), SHAPE, NOT_FINITE, OUT_OF_MEMORY. */
 LINFDIST_API linfdist_status linfdist_model_load(linfdist_context *context, const char *path, linfdist_model **model);
 LINFDIST_API linfdist_status linfdist_model_load_memory(linfdist_context *context, const void *data, size_t size,
                                                         linfdist_model **model);
 LINFDIST_API linfdist_status linfdist_model_load_from(linfdist_context *context, linfdist_read_fn read, void *user,
                                                       linfdist_model **model);
 
-/* A training checkpoint: model, optimizer with its step count, and state_size bytes of the caller's own (random state,
- * settings; state may be NULL when state_size is 0). A training that goes on from it continues bit for bit. */
+/* A training checkpoint: model, optimizer with its options, moments and step count, and state_size bytes of the
+ * caller's own (random state, settings; state may be NULL when state_size is 0). A training that goes on from it
+ * continues bit for bit. Errors: as linfdist_model_save; SHAPE (an optimizer of another model), NOT_FINITE or RANGE
+ * (its moments). */
 LINFDIST_API linfdist_status linfdist_checkpoint_save(const linfdist_model *model, const linfdist_optimizer *optimizer,
                                                       const void *state, size_t state_size, const char *path);
 /* Makes a new model and optimizer. state (or NULL) receives at most state_capacity bytes; state_size (or NULL) the

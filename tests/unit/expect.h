@@ -1,4 +1,4 @@
-/* What every unit test needs: statuses with their messages, and small deterministic numbers. */
+/* What every unit test needs: statuses with their messages, contexts, small deterministic numbers. */
 #ifndef TEST_EXPECT_H
 #define TEST_EXPECT_H
 
@@ -23,6 +23,17 @@ static inline void expect_status(linfdist_status got, linfdist_status want, cons
     print_error("%s: got %s (%s), wanted %s (%s)\n", call, linfdist_status_string(got), linfdist_last_error(),
                 linfdist_status_string(want), text);
     _fail(file, line);
+}
+
+/* isa or NULL for the best. */
+static inline linfdist_context *make_context(int32_t threads, const char *isa) {
+    linfdist_context_options options;
+    linfdist_context *context = NULL;
+    expect_ok(linfdist_context_options_init(&options, sizeof options));
+    options.threads = threads;
+    options.isa = isa;
+    expect_ok(linfdist_context_create(&options, &context));
+    return context;
 }
 
 /* A congruential generator of the tests' own: numbers in [-1, 1). */

@@ -29,6 +29,7 @@ void bytes_free(bytes *b) {
 
 int32_t bytes_write(void *user, const void *data, size_t size) {
     bytes *b = user;
+    assert_true(size > 0);
     if (++b->calls == b->refused_call) return -7;
     bytes_append(b, data, size);
     return 0;

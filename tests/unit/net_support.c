@@ -9,23 +9,6 @@
 
 #include <cmocka.h>
 
-void expect_failure(linfdist_status got, linfdist_status expected, const char *text, const char *file, int line) {
-    if (got == expected && strstr(linfdist_last_error(), text)) return;
-    print_error("status %d (%s), expected %d with \"%s\"\n", (int)got, got ? linfdist_last_error() : "", (int)expected,
-                text);
-    _fail(file, line);
-}
-
-linfdist_context *net_context(const char *isa, int32_t threads) {
-    linfdist_context_options options;
-    linfdist_context *context = NULL;
-    OK(linfdist_context_options_init(&options, sizeof options));
-    options.isa = isa;
-    options.threads = threads;
-    OK(linfdist_context_create(&options, &context));
-    return context;
-}
-
 linfdist_model *net_mlp(linfdist_context *context, int64_t depth, int64_t width, int64_t n_in, int64_t classes,
                         uint64_t seed) {
     linfdist_mlp_options options;

@@ -2,15 +2,11 @@
 #ifndef NET_SUPPORT_H
 #define NET_SUPPORT_H
 
-#include "linfdist/linfdist.h"
+#include "expect.h"
 
-#define OK(call) assert_int_equal(call, LINFDIST_OK)
-/* The call fails with this status, and its message holds the text. */
-#define FAILS(call, status, text) expect_failure(call, status, text, __FILE__, __LINE__)
+#define OK(call) expect_ok(call)
+#define FAILS(call, status, text) expect_error(call, status, text)
 
-void expect_failure(linfdist_status got, linfdist_status expected, const char *text, const char *file, int line);
-
-linfdist_context *net_context(const char *isa, int32_t threads);
 /* Inputs 1 x 1 x n_in, identity 10, learned scalar. */
 linfdist_model *net_mlp(linfdist_context *context, int64_t depth, int64_t width, int64_t n_in, int64_t classes,
                         uint64_t seed);

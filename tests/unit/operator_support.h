@@ -1,4 +1,4 @@
-/* What the tests of the operators share: contexts, shapes, arrays with canaries between their rows. */
+/* What the tests of the operators share: shapes, arrays with canaries between their rows. */
 #ifndef TEST_OPERATOR_SUPPORT_H
 #define TEST_OPERATOR_SUPPORT_H
 
@@ -8,16 +8,6 @@
 #include <stdlib.h>
 
 #define CANARY (-12345.5f)
-
-static inline linfdist_context *make_context(int32_t threads, const char *isa) {
-    linfdist_context_options options;
-    linfdist_context *context = NULL;
-    expect_ok(linfdist_context_options_init(&options, sizeof options));
-    options.threads = threads;
-    options.isa = isa;
-    expect_ok(linfdist_context_create(&options, &context));
-    return context;
-}
 
 static inline void *allocate(size_t count, size_t size) {
     void *memory = calloc(count, size);

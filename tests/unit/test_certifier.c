@@ -25,7 +25,7 @@ static linfdist_context *context;
 
 static int setup(void **state) {
     (void)state;
-    context = net_context(NULL, 1);
+    context = make_context(1, NULL);
     return 0;
 }
 
@@ -502,7 +502,7 @@ static void test_same_bits(void **state) {
     (void)state;
     for (size_t i = 0; i < LENGTH(isas); ++i) {
         for (int32_t threads = 1; threads <= 3 && linfdist_isa_available(isas[i]); ++threads) {
-            linfdist_context *own = net_context(isas[i], threads);
+            linfdist_context *own = make_context(threads, isas[i]);
             linfdist_model *other = make_model(own, 5);
             linfdist_certifier *certifier = make_certifier(other);
             linfdist_context_destroy(own);
@@ -524,7 +524,7 @@ static void test_same_bits(void **state) {
 
 /* Later changes of the model, and its end, are not seen. */
 static void test_snapshot(void **state) {
-    linfdist_context *own = net_context(NULL, 1);
+    linfdist_context *own = make_context(1, NULL);
     linfdist_model *model = make_model(own, 5);
     linfdist_certifier *c = make_certifier(model);
     float *x = many_pixels();
@@ -560,7 +560,7 @@ static void *work(void *data) {
 }
 
 static void test_threads(void **state) {
-    linfdist_context *own = net_context(NULL, 2);
+    linfdist_context *own = make_context(2, NULL);
     linfdist_model *model = make_model(own, 5);
     linfdist_certifier *c = make_certifier(model);
     float *x = many_pixels();

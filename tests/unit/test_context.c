@@ -10,18 +10,9 @@
 
 #include "context.h"
 
-static linfdist_context *make_context(int32_t threads) {
-    linfdist_context_options options;
-    linfdist_context *context = NULL;
-    expect_ok(linfdist_context_options_init(&options, sizeof options));
-    options.threads = threads;
-    expect_ok(linfdist_context_create(&options, &context));
-    return context;
-}
-
 /* Whether the library was built with one. */
 static int have_pool(void) {
-    linfdist_context *context = make_context(2);
+    linfdist_context *context = make_context(2, NULL);
     int have = context->pool != NULL;
     linfdist_context_destroy(context);
     return have;
@@ -166,10 +157,10 @@ static void test_thread_counts(void **state) {
     expect_ok(linfdist_context_create(NULL, &context));
     assert_int_equal(linfdist_context_threads(context), 1);
     linfdist_context_destroy(context);
-    context = make_context(0);
+    context = make_context(0, NULL);
     assert_int_equal(linfdist_context_threads(context), have_pool() ? lfd_cpu_count() : 1);
     linfdist_context_destroy(context);
-    context = make_context(3);
+    context = make_context(3, NULL);
     assert_int_equal(linfdist_context_threads(context), have_pool() ? 3 : 1);
     linfdist_context_destroy(context);
 }
@@ -332,7 +323,7 @@ static void test_every_allocation_may_fail(void **state) {
 
 static void test_alloc_sizes(void **state) {
     (void)state;
-    linfdist_context *context = make_context(1);
+    linfdist_context *context = make_context(1, NULL);
     void *memory = NULL;
     expect_error(lfd_alloc(context, SIZE_MAX / 2, 4, "thing", &memory), LINFDIST_ERROR_OUT_OF_MEMORY, "thing");
     expect_error(lfd_alloc(context, SIZE_MAX - 5, 1, "thing", &memory), LINFDIST_ERROR_OUT_OF_MEMORY, "thing");

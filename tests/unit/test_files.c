@@ -10,43 +10,7 @@
 
 #include <cmocka.h>
 
-#include "file_support.h"
-
-static scripted_memory memory;
-static linfdist_context *context;
-static linfdist_model *model;
-static bytes saved; /* the model's file */
-
-static int setup(void **state) {
-    (void)state;
-    memory = (scripted_memory){0};
-    context = scripted_context(&memory);
-    model = small_model(context, 1);
-    save_bytes(model, &saved);
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    bytes_free(&saved);
-    linfdist_model_destroy(model);
-    linfdist_context_destroy(context);
-    return memory.live != 0;
-}
-
-static linfdist_status load(const bytes *file, linfdist_model **loaded) {
-    return linfdist_model_load_memory(context, file->data, file->size, loaded);
-}
-
-/* The same tensors, statistics and file. */
-static void assert_same_model(linfdist_model *loaded) {
-    bytes again = {0};
-    assert_same_tensors(model, loaded);
-    save_bytes(loaded, &again);
-    assert_int_equal(again.size, saved.size);
-    assert_memory_equal(again.data, saved.data, saved.size);
-    bytes_free(&again);
-}
+#include "saved_model.h"
 
 static void test_round_trips(void **state) {
     (void)state;
@@ -131,12 +95,7 @@ static const char *metadata_text(json_t *header, const char *key) {
     return json_string_value(json_object_get(json_object_get(header, "__metadata__"), key));
 }
 
-static void test_independent_reader(void **state) {
-    (void)state;
-    size_t header_size = bytes_header_size(&saved);
-    const unsigned char *data = saved.data + 8 + header_size;
-    json_t *header = json_loadb((const char *)saved.data + 8, header_size, 0, NULL);
-    assert_non_null(header);
+static void check_metadata(json_t *header) {
     assert_string_equal(metadata_text(header, "format"), "linfdist-model");
     assert_string_equal(metadata_text(header, "format_version"), "1");
     assert_string_equal(metadata_text(header, "library_version"), LINFDIST_VERSION_STRING);
@@ -154,7 +113,16 @@ static void test_independent_reader(void **state) {
     assert_true(json_real_value(json_object_get(statistics, "std")) == 0.3081);
     assert_true(json_real_value(json_object_get(statistics, "low")) == -0.1);
     assert_true(json_real_value(json_object_get(statistics, "high")) == 1e22);
+    json_decref(statistics);
+}
 
+static void test_independent_reader(void **state) {
+    (void)state;
+    size_t header_size = bytes_header_size(&saved);
+    const unsigned char *data = saved.data + 8 + header_size;
+    json_t *header = json_loadb((const char *)saved.data + 8, header_size, 0, NULL);
+    assert_non_null(header);
+    check_metadata(header);
     static const char *const names[] = {"fc_dist.0.weight",
                                         "fc_dist.0.mean_shift.running_mean",
                                         "fc_dist.1.weight",
@@ -173,7 +141,6 @@ static void test_independent_reader(void **state) {
         assert_int_equal(linfdist_model_find_tensor(model, names[i], &tensor), LINFDIST_OK);
         assert_memory_equal(data + begin, tensor.data, counts[i] * 4);
     }
-    json_decref(statistics);
     json_decref(header);
 }
 

@@ -18,7 +18,7 @@ static linfdist_context *context;
 
 static int setup(void **state) {
     (void)state;
-    context = net_context(NULL, 1);
+    context = make_context(1, NULL);
     return 0;
 }
 
@@ -188,6 +188,9 @@ static void test_bad_arguments(void **state) {
     FAILS(linfdist_optimizer_create_adam(t.model, NULL, NULL), LINFDIST_ERROR_INVALID_ARGUMENT, "optimizer");
     FAILS(linfdist_optimizer_get_moments(t.optimizer, 7, &m, &m), LINFDIST_ERROR_RANGE, "index is 7");
     FAILS(linfdist_optimizer_get_moments(t.optimizer, 0, NULL, &m), LINFDIST_ERROR_INVALID_ARGUMENT, "first");
+    linfdist_tensor small = {.struct_size = 8};
+    FAILS(linfdist_optimizer_get_moments(t.optimizer, 0, &m, &small), LINFDIST_ERROR_INVALID_ARGUMENT, "second");
+    assert_true(m.data == NULL && m.name == NULL); /* not written before second was refused */
     FAILS(linfdist_optimizer_get_step(t.optimizer, NULL), LINFDIST_ERROR_INVALID_ARGUMENT, "step");
     assert_null(none);
     linfdist_optimizer_destroy(NULL);
@@ -219,7 +222,7 @@ static void test_out_of_memory(void **state) {
 
 /* 20 steps, p from 8 through general powers to infinity. */
 static trainer trained(const char *isa, int32_t threads) {
-    linfdist_context *own = net_context(isa, threads);
+    linfdist_context *own = make_context(threads, isa);
     trainer t = make_trainer(own, 11);
     linfdist_context_destroy(own);
     for (uint32_t step = 0; step < 20; ++step) {

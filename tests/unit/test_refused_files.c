@@ -9,43 +9,7 @@
 
 #include <cmocka.h>
 
-#include "file_support.h"
-
-static scripted_memory memory;
-static linfdist_context *context;
-static linfdist_model *model;
-static bytes saved; /* the model's file */
-
-static int setup(void **state) {
-    (void)state;
-    memory = (scripted_memory){0};
-    context = scripted_context(&memory);
-    model = small_model(context, 1);
-    save_bytes(model, &saved);
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    bytes_free(&saved);
-    linfdist_model_destroy(model);
-    linfdist_context_destroy(context);
-    return memory.live != 0;
-}
-
-static linfdist_status load(const bytes *file, linfdist_model **loaded) {
-    return linfdist_model_load_memory(context, file->data, file->size, loaded);
-}
-
-/* The same tensors, statistics and file. */
-static void assert_same_model(linfdist_model *loaded) {
-    bytes again = {0};
-    assert_same_tensors(model, loaded);
-    save_bytes(loaded, &again);
-    assert_int_equal(again.size, saved.size);
-    assert_memory_equal(again.data, saved.data, saved.size);
-    bytes_free(&again);
-}
+#include "saved_model.h"
 
 /* The saved file with the first `from` of its header replaced; the padding goes, so data is unaligned. */
 static bytes edited(const char *from, const char *to) {

@@ -18,7 +18,7 @@ static linfdist_context *context;
 
 static int setup(void **state) {
     (void)state;
-    context = net_context(NULL, 2);
+    context = make_context(2, NULL);
     return 0;
 }
 
@@ -496,7 +496,7 @@ static void test_bad_arguments(void **state) {
     FAILS(linfdist_forward_bounds(run, x, y, N_IN, 2), LINFDIST_ERROR_NOT_FINITE, "x_lower");
     FAILS(linfdist_forward_bounds(run, y, x, N_IN, 2), LINFDIST_ERROR_NOT_FINITE, "x_upper");
     x[N_IN + 2] = -1.0f;
-    FAILS(linfdist_forward_bounds(run, y, x, N_IN, 2), LINFDIST_ERROR_INVERTED_INTERVAL, "[1][2]");
+    FAILS(linfdist_forward_bounds(run, y, x, N_IN, 2), LINFDIST_ERROR_INVERTED_INTERVAL, "at row 1, column 2");
     FAILS(linfdist_forward_bounds(run, y, y, N_IN, BATCH + 1), LINFDIST_ERROR_RANGE, "batch");
     FAILS(linfdist_forward_bounds(run, NULL, y, N_IN, 1), LINFDIST_ERROR_INVALID_ARGUMENT, "x_lower");
     net_tensor(model, "fc_dist.1.weight").data[4] = INFINITY;
