@@ -29,6 +29,7 @@ missing_packages() {
     have_header pthreadpool.h || echo libpthreadpool-dev
     have_header cmocka.h || echo libcmocka-dev
     have_header zlib.h || echo zlib1g-dev
+    have_header jpeglib.h || echo libjpeg-dev
     have_blis_archive || echo libblis-serial-dev
     if [ "${1:-}" = cxx ]; then
         have_command c++ || echo g++

@@ -47,7 +47,7 @@ static const char methods_help[] =
 static int parse(options *o, int argc, char **argv, problem *what) {
     arg flags[] = {
         {"model", ARG_TEXT, &o->model, 0, 0, "FILE", "the model, as train --out wrote it", 0, 0},
-        {"data", ARG_TEXT, &o->data, 0, 0, "SET", "digits (default), digits:TRAIN,TEST or mnist:DIR", 0, 0},
+        {"data", ARG_TEXT, &o->data, 0, 0, "SET", DATASET_SPECS " (default: digits)", 0, 0},
         {"eps", ARG_TEXT, &o->eps, 0, 0, "LIST", "radii in raw pixels in [0,1], such as 0.1,8/255", 0, 0},
         {"method", ARG_TEXT, &o->method, 0, 0, "NAME", "margin (default) or interval", 0, 0},
         {"limit", ARG_COUNT, &o->limit, 1, 1e15, "N", "only the first N test images", 0, 0},
@@ -72,7 +72,7 @@ static int parse(options *o, int argc, char **argv, problem *what) {
     return parse_radii(o, what);
 }
 
-static int load_certifier(const options *o, const dataset *data, linfdist_certifier **certifier, problem *what) {
+static int load_certifier(const options *o, dataset *data, linfdist_certifier **certifier, problem *what) {
     linfdist_context_options settings;
     linfdist_context *context = NULL;
     linfdist_model *model = NULL;
@@ -82,6 +82,8 @@ static int load_certifier(const options *o, const dataset *data, linfdist_certif
     if (status == 0) status = problem_check(what, linfdist_context_create(&settings, &context));
     if (status == 0) status = problem_check(what, linfdist_model_load(context, o->model, &model));
     if (status == 0) status = problem_check(what, linfdist_model_get_info(model, &info));
+    if (status == 0)
+        (void)dataset_fit(data, info.height, info.width_px); /* crops of the images, where it has seen such */
     if (status == 0 && (info.n_in != data->n_in || info.classes != data->classes))
         status =
             problem_set(what, "%s takes %" PRId64 " inputs to %" PRId64 " classes; %s has %" PRId64 " and %" PRId64,
@@ -133,6 +135,7 @@ static int work(const options *o, problem *what) {
     dataset data;
     linfdist_certifier *certifier = NULL;
     if (dataset_open(&data, o->data, o->seed, DATASET_TEST, what) != 0) return -1;
+    if (data.note[0]) fprintf(stderr, "certify: %s\n", data.note);
     int64_t count = o->limit > 0 && o->limit < data.test.count ? o->limit : data.test.count;
     int status = load_certifier(o, &data, &certifier, what);
     if (status == 0 && o->csv) status = write_csv(o, certifier, &data, count, what);

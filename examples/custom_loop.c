@@ -22,6 +22,10 @@ static void require(linfdist_status status) {
 static linfdist_model *make_model(linfdist_context *context, const dataset *data) {
     linfdist_mlp_options options;
     require(linfdist_mlp_options_init(&options, sizeof options));
+    options.channels = data->channels;
+    options.height = data->height;
+    options.width_px = data->width_px;
+    options.classes = data->classes;
     options.depth = 3;
     options.width = 64;
     options.seed = SEED;
@@ -91,6 +95,7 @@ int main(int argc, char **argv) {
         fprintf(stderr, "custom_loop: %s\n", what.text);
         return 1;
     }
+    if (data.note[0]) fprintf(stderr, "custom_loop: %s\n", data.note);
     linfdist_context_options options;
     linfdist_context *context;
     require(linfdist_context_options_init(&options, sizeof options));

@@ -174,6 +174,8 @@ static int prepare(trainer *t) {
     if (create_context(t) != 0 || (t->chosen.resume && load_checkpoint(t, state) != 0)) return EXIT_FAILURE;
     if (dataset_open(&t->data, t->chosen.data, t->chosen.seed, DATASET_TRAIN | DATASET_TEST, &t->what) != 0)
         return EXIT_FAILURE;
+    dataset_augment(&t->data, t->chosen.augment);
+    if (t->data.note[0]) fprintf(stderr, "train: %s\n", t->data.note);
     if (batches_create(&t->data, t->chosen.batch, t->chosen.seed, &t->source, &t->what) != 0) return EXIT_FAILURE;
     if (plan(t) != 0) return EXIT_USAGE;
     int made = t->chosen.resume ? settings_check_data(&t->data, state, &t->what) : create_model(t);
@@ -322,7 +324,7 @@ int main(int argc, char **argv) {
     static trainer t = {.tested = -1};
     int status = settings_parse(&t.chosen, argc, argv, &t.what);
     if (status == 1) {
-        settings_print_help(stdout);
+        settings_print(&t.chosen, stdout);
         return EXIT_SUCCESS;
     }
     status = status != 0 ? EXIT_USAGE : work(&t);

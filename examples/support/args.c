@@ -110,6 +110,7 @@ int arg_set(arg *a, const char *value, arg_origin origin, problem *what) {
     case ARG_SEED: status = set_seed(a, value); break;
     case ARG_REAL: status = set_real(a, value); break;
     case ARG_EPOCHS: status = set_epochs(a, value); break;
+    case ARG_STOP: break;
     }
     if (status != 0) return refuse_value(a, value, what);
     a->origin = origin;
@@ -131,6 +132,7 @@ void arg_format(const arg *a, char *text, size_t size) {
         snprintf(text, size, "%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64, e[0], e[1], e[2], e[3], e[4]);
         break;
     }
+    case ARG_STOP: snprintf(text, size, "%d", *(int *)a->target); break;
     }
 }
 
@@ -149,6 +151,11 @@ int args_parse(arg *args, size_t count, int argc, char **argv, problem *what) {
         size_t length = strcspn(name, "=");
         arg *a = args_find(args, count, name, length);
         if (!a) return problem_set(what, "%s: unknown flag; --help lists them", word);
+        if (a->type == ARG_STOP) {
+            if (name[length] == '=') return problem_set(what, "%s: --%s takes no value", word, a->name);
+            *(int *)a->target = 1;
+            return 1;
+        }
         const char *value = name[length] == '=' ? name + length + 1 : ++i < argc ? argv[i] : NULL;
         if (!value) return problem_set(what, "--%s: its value is missing", a->name);
         if (arg_set(a, value, ARG_GIVEN, what) != 0) return -1;

@@ -13,6 +13,7 @@ typedef enum arg_type {
     ARG_SEED,   /* uint64_t */
     ARG_REAL,   /* double: decimal or fraction such as 8/255 */
     ARG_EPOCHS, /* int64_t[5]: a,b,c,d,T */
+    ARG_STOP,   /* int, set to 1: takes no value and ends the parsing, as --help does */
 } arg_type;
 
 #define ARG_EPOCHS_COUNT 5
@@ -35,7 +36,8 @@ int arg_set(arg *a, const char *value, arg_origin origin, problem *what);
 /* The value as text that arg_set reads back to the same bits. */
 void arg_format(const arg *a, char *text, size_t size);
 arg *args_find(arg *args, size_t count, const char *name, size_t name_length);
-/* 0; 1 when --help was asked for; -1 with the problem told. "--flag value" or "--flag=value"; the last one counts. */
+/* 0; 1 when --help or an ARG_STOP was asked for; -1 with the problem told. "--flag value" or "--flag=value"; the last
+ * one counts. */
 int args_parse(arg *args, size_t count, int argc, char **argv, problem *what);
 void args_print_help(FILE *out, const arg *args, size_t count);
 

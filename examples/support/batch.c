@@ -71,14 +71,43 @@ static int64_t clamp(int64_t i, int64_t end) {
     return i < 0 ? 0 : i >= end ? end - 1 : i;
 }
 
-/* The image shifted by (down, right) pixels; its edge is repeated outside: a random crop after edge padding. */
-static void crop(const batches *b, const uint8_t *pixels, int64_t down, int64_t right, float *x) {
+/* Where a crop begins, relative to the image; beyond its edges lies the padding. */
+typedef struct placement {
+    int64_t top, left;
+    int mirrored;
+} placement;
+
+/* Padding around the image makes a random crop a random shift. */
+static placement draw_placement(const batches *b, int64_t epoch, int64_t sample) {
+    const dataset *data = b->data;
+    const augmentation *augment = data->augment;
+    rng r = rng_at(b->seed, RNG_CROP, (uint64_t)epoch * (uint64_t)data->train.count + (uint64_t)sample);
+    int64_t padded = data->side + 2 * augment->padding_px;
+    placement at;
+    at.top = (int64_t)rng_below(&r, (uint32_t)(padded - data->height + 1)) - augment->padding_px;
+    at.left = (int64_t)rng_below(&r, (uint32_t)(padded - data->width_px + 1)) - augment->padding_px;
+    at.mirrored = augment->flips && rng_below(&r, 2);
+    return at;
+}
+
+/* One row of a crop; from: the image's row, or NULL in zero padding above and below it. */
+static void crop_row(const dataset *data, const float normalized[256], const uint8_t *from, placement at, float *x) {
+    for (int64_t column = 0; column < data->width_px; ++column) {
+        int64_t source = at.left + (at.mirrored ? data->width_px - 1 - column : column);
+        int64_t inside = clamp(source, data->side);
+        int padding = !from || (inside != source && data->augment->zero_padding);
+        x[column] = normalized[padding ? 0 : from[inside]];
+    }
+}
+
+static void crop(const batches *b, const uint8_t *pixels, placement at, float *x) {
     const dataset *data = b->data;
     for (int64_t c = 0; c < data->channels; ++c)
-        for (int64_t row = 0; row < data->height; ++row) {
-            const uint8_t *from = pixels + (c * data->height + clamp(row + down, data->height)) * data->width_px;
-            for (int64_t column = 0; column < data->width_px; ++column)
-                *x++ = b->normalized[c][from[clamp(column + right, data->width_px)]];
+        for (int64_t row = 0; row < data->height; ++row, x += data->width_px) {
+            int64_t inside = clamp(at.top + row, data->side);
+            int padding = inside != at.top + row && data->augment->zero_padding;
+            const uint8_t *from = padding ? NULL : pixels + (c * data->side + inside) * data->side;
+            crop_row(data, b->normalized[c], from, at, x);
         }
 }
 
@@ -89,11 +118,8 @@ int64_t batches_get(batches *b, int64_t epoch, int64_t batch, const float **x, c
     int64_t count = data->train.count - first < b->batch_size ? data->train.count - first : b->batch_size;
     for (int64_t i = 0; i < count; ++i) {
         int64_t sample = b->order[first + i];
-        rng r = rng_at(b->seed, RNG_CROP, (uint64_t)epoch * (uint64_t)data->train.count + (uint64_t)sample);
-        uint32_t shifts = 2 * (uint32_t)data->crop_px + 1;
-        int64_t down = (int64_t)rng_below(&r, shifts) - data->crop_px;
-        int64_t right = (int64_t)rng_below(&r, shifts) - data->crop_px;
-        crop(b, data->train.pixels + sample * data->n_in, down, right, b->x + i * data->n_in);
+        crop(b, data->train.pixels + sample * dataset_image_size(data), draw_placement(b, epoch, sample),
+             b->x + i * data->n_in);
         b->labels[i] = data->train.labels[sample];
     }
     *x = b->x;

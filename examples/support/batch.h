@@ -1,5 +1,5 @@
-/* Training batches: shuffled every epoch, augmented, normalized. Batch k of epoch e is a function of (seed, e, k): a
- * resumed training asks for the next one and gets what it would have got. */
+/* Training batches: shuffled every epoch, augmented, normalized. Batch k of epoch e is a function of (seed, e, k), and
+ * what is done to a sample one of (seed, e, sample): a resumed training gets what it would have got. */
 #ifndef BATCH_H
 #define BATCH_H
 
@@ -7,7 +7,7 @@
 
 typedef struct batches batches;
 
-/* Batches of the data's training split, which must outlive them. */
+/* Batches of the data's training split, as its augmentation says. The data must outlive them and not change. */
 int batches_create(const dataset *data, int64_t batch_size, uint64_t seed, batches **made, problem *what);
 void batches_destroy(batches *b);
 /* The last batch of an epoch may be smaller than the others. */

@@ -2,8 +2,8 @@
 #include "mnist.h"
 
 #include "gzfile.h"
+#include "path.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +13,7 @@
 #define MAX_ITEMS 1000000 /* far above any published set; bounds what a hostile header makes us allocate */
 
 typedef struct idx_file {
-    char path[1024];
+    char path[PATH_SIZE];
     uint8_t *bytes; /* the whole file */
     const uint8_t *items;
     uint32_t shape[3];
@@ -23,13 +23,6 @@ static uint32_t big_endian(const uint8_t *b) {
     return (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
 }
 
-static int exists(const char *path) {
-    FILE *f = fopen(path, "rb");
-    if (!f) return errno != ENOENT && errno != ENOTDIR; /* there but unreadable: reading it says why */
-    fclose(f);
-    return 1;
-}
-
 /* Finds the file under any of its customary names. */
 static int find_file(idx_file *file, const char *directory, const char *prefix, const char *kind, int dims,
                      problem *what) {
@@ -37,11 +30,10 @@ static int find_file(idx_file *file, const char *directory, const char *prefix, 
     static const char separators[] = {'-', '.'};
     for (int s = 0; s < 2; ++s)
         for (int e = 0; e < 2; ++e) {
-            int length = snprintf(file->path, sizeof file->path, "%s/%s-%s%cidx%d-ubyte%s", directory, prefix, kind,
-                                  separators[s], dims, endings[e]);
-            if (length < 0 || (size_t)length >= sizeof file->path)
-                return problem_set(what, "the path of the data folder is longer than %zu bytes", sizeof file->path);
-            if (exists(file->path)) return 0;
+            if (path_format(file->path, what, "%s/%s-%s%cidx%d-ubyte%s", directory, prefix, kind, separators[s], dims,
+                            endings[e]) != 0)
+                return -1;
+            if (path_exists(file->path)) return 0;
         }
     return problem_set(what, "%s: no file %s-%s-idx%d-ubyte, plain or .gz", directory, prefix, kind, dims);
 }

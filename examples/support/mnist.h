@@ -1,4 +1,4 @@
-/* MNIST and sets in its format: IDX files. */
+/* MNIST and Fashion-MNIST: IDX files. */
 #ifndef MNIST_H
 #define MNIST_H
 

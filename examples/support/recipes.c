@@ -5,11 +5,17 @@
 static const recipe recipes[] = {
     {"published", "what all recipes of the 2022 paper share", NULL,
      "depth 5 width 5120 identity 10 batch 512 lr 0.03 scalar-lr 0.006 lam0 0.05 lam-end 0.0002 "
-     "p-start 8 p-end 1000 seed 2021"},
-    {"mnist-0.1", "MNIST, certified at 0.1 (paper: 97.95 %)", "published",
+     "p-start 8 p-end 1000 augment 2022 seed 2021"},
+    {"mnist-0.1", "MNIST, certified at 0.1 (paper: 97.95 %); also the default for fashion-mnist", "published",
      "eps-train 0.3 eps-test 0.1 epochs 0,0,25,400,450"},
     {"mnist-0.3", "MNIST, certified at 0.3 (paper: 93.20 %); the default for mnist", "published",
      "eps-train 0.45 eps-test 0.3 epochs 0,0,25,400,450"},
+    {"cifar10-2/255", "CIFAR-10, certified at 2/255 (paper: 54.12 %); also the default for tiny-imagenet", "published",
+     "depth 6 eps-train 10/255 eps-test 2/255 lam-end 0.002 epochs 0,0,100,1250,1300"},
+    {"cifar10-8/255", "CIFAR-10, certified at 8/255 (paper: 40.06 %); the default for cifar10", "published",
+     "depth 6 eps-train 24/255 eps-test 8/255 lam0 0.1 lam-end 0.0005 epochs 0,0,100,1250,1300"},
+    {"cifar10-16/255", "CIFAR-10, certified at 16/255 (paper: 29.04 %)", "published",
+     "depth 6 eps-train 40/255 eps-test 16/255 lam0 0.1 lam-end 0.0002 epochs 0,0,100,1250,1300"},
     {"digits", "the generated digits, under a minute; the default for digits", "published",
      "depth 5 width 128 batch 64 lam0 1 eps-train 0.3 eps-test 0.15 epochs 0,0,4,18,20"},
 };
@@ -23,6 +29,18 @@ const recipe *recipes_find(const char *name) {
     for (size_t i = 0; i < sizeof recipes / sizeof *recipes; ++i)
         if (strcmp(recipes[i].name, name) == 0) return &recipes[i];
     return NULL;
+}
+
+const recipe *recipes_usual(const char *data) {
+    static const char *const usual[][2] = {{"digits", "digits"},
+                                           {"mnist", "mnist-0.3"},
+                                           {"fashion-mnist", "mnist-0.1"},
+                                           {"cifar10", "cifar10-8/255"},
+                                           {"tiny-imagenet", "cifar10-2/255"}};
+    size_t length = strcspn(data, ":");
+    for (size_t i = 0; i < sizeof usual / sizeof *usual; ++i)
+        if (strlen(usual[i][0]) == length && memcmp(usual[i][0], data, length) == 0) return recipes_find(usual[i][1]);
+    return &recipes[0];
 }
 
 /* The next word of *text as a string of its own; 0 at the end. */

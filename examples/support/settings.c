@@ -10,10 +10,10 @@
 /* clang-format off */
 static void fill_flags(settings *s) {
     const arg flags[SETTINGS_FLAGS] = {
-        {"data", ARG_TEXT, &s->data, 0, 0, "SET",
-         "digits (default), digits:TRAIN,TEST (how many images) or mnist:DIR", 0, 0},
+        {"data", ARG_TEXT, &s->data, 0, 0, "SET", DATASET_SPECS " (default: digits)", 0, 0},
         {"recipe", ARG_TEXT, &s->recipe, 0, 0, "NAME",
          "published values for all flags below that are not given", 0, 0},
+        {"list-recipes", ARG_STOP, &s->list_recipes, 0, 0, "", "print all recipes, and nothing else", 0, 0},
         {"depth", ARG_COUNT, &s->depth, 1, 1000, "N", "distance layers", 1, 0},
         {"width", ARG_COUNT, &s->width, 1, 1e6, "N", "neurons of a hidden layer", 1, 0},
         {"identity", ARG_REAL, &s->identity, 0, 1e6, "V", "initial weights of -V on the diagonal; 0: none", 1, 0},
@@ -29,6 +29,8 @@ static void fill_flags(settings *s) {
         {"batch", ARG_COUNT, &s->batch, 1, 1e6, "N", "samples of a step; the last of an epoch may have fewer", 1, 0},
         {"lr", ARG_REAL, &s->lr, 0, 1e3, "V", "learning rate, half-cosine to 0", 1, 0},
         {"scalar-lr", ARG_REAL, &s->scalar_lr, 0, 1e3, "V", "learning rate of the scalar", 1, 0},
+        {"augment", ARG_COUNT, &s->augment, AUGMENT_FIRST_YEAR, AUGMENT_LAST_YEAR, "YEAR",
+         "random crops and flips as in the recipes of 2022 or 2021", 1, 0},
         {"seed", ARG_SEED, &s->seed, 0, 0, "N", "of the net, the order and the generated digits", 1, 0},
         {"threads", ARG_COUNT, &s->threads, 0, 1024, "N",
          "0 (default): one per CPU; more than CPUs is allowed", 0, 0},
@@ -47,12 +49,11 @@ static void fill_flags(settings *s) {
 static int apply_recipes(settings *s, problem *what) {
     if (s->recipe) {
         const recipe *asked = recipes_find(s->recipe);
-        if (!asked) return problem_set(what, "--recipe '%s': unknown; --help lists them", s->recipe);
+        if (!asked) return problem_set(what, "--recipe '%s': unknown; --list-recipes lists them", s->recipe);
         if (recipe_apply(asked, s->flags, SETTINGS_FLAGS, ARG_GIVEN, what) != 0) return -1;
     }
     if (s->resume) return 0;
-    const char *usual = strncmp(s->data, "digits", 6) == 0 ? "digits" : "mnist-0.3";
-    return recipe_apply(recipes_find(usual), s->flags, SETTINGS_FLAGS, ARG_DEFAULTED, what);
+    return recipe_apply(recipes_usual(s->data), s->flags, SETTINGS_FLAGS, ARG_DEFAULTED, what);
 }
 
 int settings_parse(settings *s, int argc, char **argv, problem *what) {
@@ -63,20 +64,28 @@ int settings_parse(settings *s, int argc, char **argv, problem *what) {
     return status != 0 ? status : apply_recipes(s, what);
 }
 
-void settings_print_help(FILE *out) {
-    settings s;
-    fill_flags(&s);
-    fprintf(out, "usage: train [--flag value]...\n\n"
-                 "Trains an l_inf-distance net, certifies it, and ends with one JSON object on stdout.\n\n");
-    args_print_help(out, s.flags, SETTINGS_FLAGS);
-    fprintf(out,
-            "\nFlags that are not given take the values of --recipe; without one, those of mnist-0.3 for mnist and of\n"
-            "digits for digits; with --resume, those of the checkpoint. Recipes:\n");
+static void print_recipes(FILE *out) {
     size_t count;
     const recipe *all = recipes_all(&count);
     for (size_t i = 0; i < count; ++i)
-        fprintf(out, "  %-12s %s%s%s:\n               %s\n", all[i].name, all[i].summary,
+        fprintf(out, "  %-16s %s%s%s:\n                   %s\n", all[i].name, all[i].summary,
                 all[i].base ? "; based on " : "", all[i].base ? all[i].base : "", all[i].values);
+}
+
+static void print_help(FILE *out, const settings *s) {
+    fprintf(out, "usage: train [--flag value]...\n\n"
+                 "Trains an l_inf-distance net, certifies it, and ends with one JSON object on stdout.\n\n");
+    args_print_help(out, s->flags, SETTINGS_FLAGS);
+    fprintf(out, "\nFlags that are not given take the values of --recipe; without one, those of the default recipe of\n"
+                 "the data set; with --resume, those of the checkpoint. Recipes:\n");
+    print_recipes(out);
+}
+
+void settings_print(const settings *s, FILE *out) {
+    if (s->list_recipes)
+        print_recipes(out);
+    else
+        print_help(out, s);
 }
 
 size_t settings_save(const settings *s, const dataset *data, const position *at, char state[STATE_SIZE]) {
@@ -113,6 +122,15 @@ static int find_value(const char *state, const char *name, char *value, size_t s
     return problem_set(what, "the checkpoint has no valid '%s'", name);
 }
 
+/* As find_value, for a flag. The first checkpoints had not all of them. */
+static int find_stored(const char *state, const char *name, char *value, size_t size, problem *what) {
+    static const char *const later[][2] = {{"augment", "2022"}}; /* and what was done before there was a choice */
+    if (find_value(state, name, value, size, what) == 0) return 0;
+    for (size_t i = 0; i < sizeof later / sizeof *later; ++i)
+        if (strcmp(later[i][0], name) == 0) return snprintf(value, size, "%s", later[i][1]) > 0 ? 0 : -1;
+    return -1;
+}
+
 static int resume_position(position *at, const char *state, problem *what) {
     const double most = 9e15; /* exact in a double */
     arg fields[] = {{"epoch", ARG_COUNT, &at->epoch, 0, most, "", "", 1, 0},
@@ -137,7 +155,7 @@ int settings_resume(settings *s, position *at, const char *state, problem *what)
         arg *flag = &s->flags[i];
         char stored[128], given[128];
         if (!flag->stored) continue;
-        if (find_value(state, flag->name, stored, sizeof stored, what) != 0) return -1;
+        if (find_stored(state, flag->name, stored, sizeof stored, what) != 0) return -1;
         arg_format(flag, given, sizeof given);
         if (flag->origin == ARG_GIVEN && strcmp(given, stored) != 0)
             return problem_set(what, "--%s %s: the checkpoint was trained with %s", flag->name, given, stored);

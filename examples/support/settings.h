@@ -7,13 +7,14 @@
 
 #include <stdint.h>
 
-#define SETTINGS_FLAGS 22
+#define SETTINGS_FLAGS 24
 
 typedef struct settings {
     const char *data, *recipe, *out, *checkpoint, *resume, *log;
-    int64_t depth, width, batch, epochs[ARG_EPOCHS_COUNT], threads, steps;
+    int64_t depth, width, batch, epochs[ARG_EPOCHS_COUNT], threads, steps, augment;
     uint64_t seed;
     double identity, eps_train, eps_test, lam0, lam_end, p_start, p_end, lr, scalar_lr;
+    int list_recipes;
     arg flags[SETTINGS_FLAGS]; /* point into this struct: it must not be moved */
 } settings;
 
@@ -25,9 +26,10 @@ typedef struct position {
 } position;
 
 /* Fills the settings from the command line: flags, then the recipe for what they leave open (not when resuming: then
- * settings_resume does). 0; 1 after --help; -1. */
+ * settings_resume does). 0; 1 where only settings_print is wanted; -1. */
 int settings_parse(settings *s, int argc, char **argv, problem *what);
-void settings_print_help(FILE *out);
+/* What --help or --list-recipes asked for. */
+void settings_print(const settings *s, FILE *out);
 
 /* The program's part of a checkpoint, as text. Nothing in it depends on threads, paths or time. */
 #define STATE_SIZE 2048
