@@ -72,6 +72,11 @@ for program in train certify; do
     check "$program: too many threads" refused $program "--threads '1025'" --threads 1025
 done
 check 'train --help lists the recipes' sh -c "'$bin/train' --help | grep -q mnist-0.3"
+check 'train --list-recipes' run 0 train --list-recipes
+for name in published mnist-0.1 mnist-0.3 cifar10-2/255 cifar10-8/255 cifar10-16/255 digits; do
+    check "it lists $name" grep -q "^  $name " out
+done
+check '--list-recipes takes no value' refused train '--list-recipes takes no value' --list-recipes=all
 check 'a number with a tail' refused train "--width '12x'" --width 12x
 check 'a negative count' refused train "--batch '-1'" --batch -1
 check 'a zero' refused train "--depth '0'" --depth 0
@@ -79,6 +84,7 @@ check 'infinity' refused train "--lr 'inf'" --lr inf
 check 'a number out of range' refused train "--p-end '1001'" --p-end 1001
 check 'a fraction by zero' refused train "--eps-train '8/0'" --eps-train 8/0
 check 'four epochs' refused train "--epochs '0,0,1,2'" --epochs 0,0,1,2
+check 'an unknown year' refused train "--augment '2020': expected a whole number from 2021 to 2022" --augment 2020
 check 'an unknown recipe' refused train "--recipe 'cifar'" --recipe cifar
 check 'eps that grows from 0' refused train '--epochs 0,2' $net --epochs 0,2,0,7,8
 check 'no model' refused certify '--model is needed' --eps 0.1
@@ -93,6 +99,9 @@ mkdir empty
 check 'an unknown data set' fails train "'svhn' is no data set" --data svhn
 check 'a folder without MNIST' fails train 'no file train-images-idx3-ubyte' --data mnist:empty
 printf 'no idx file at all, but long enough' >empty/t10k-images-idx3-ubyte
+check 'a folder without CIFAR-10' fails train 'none of data_batch_1.bin' --data cifar10:empty
+check 'a folder without Fashion-MNIST' fails train 'no file train-images-idx3-ubyte' --data fashion-mnist:empty
+check 'a folder without TinyImageNet' fails certify 'tiny-imagenet' --data tiny-imagenet:empty --model x --eps 0
 check 'a file that is not IDX' fails certify 'bad magic number' --data mnist:empty --model x --eps 0.1
 check 'a model that is not there' fails certify 'missing.safetensors' --model missing.safetensors --eps 0.1
 check 'a folder that cannot be written' fails train 'nowhere/x' $net --steps 1 --out nowhere/x
@@ -198,6 +207,32 @@ check 'intervals with the pixel clamp certify no less' awk -F, '
     END { exit worse }' margin.csv interval.csv
 check 'a csv that cannot be written' fails certify 'nowhere/x.csv' --data digits:1500,200 \
     --model whole.safetensors --eps 0.1 --csv nowhere/x.csv
+
+# ---- colour images: 80 of CIFAR-10's layout, each of one shade ----
+mkdir cifar
+i=0
+while [ $i -lt 80 ]; do
+    printf "\\$(printf '%03o' $((i % 10)))"
+    head -c 3072 /dev/zero | tr '\000' "\\$(printf '%03o' $((i % 10 * 20)))"
+    i=$((i + 1))
+done >cifar/data_batch_1.bin
+colour='--data cifar10:cifar --depth 2 --width 16 --epochs 0,0,0,1,2 --batch 16 --seed 1'
+check 'train on CIFAR-10' run 0 train $colour --out colour.safetensors --checkpoint colour.ckpt
+check 'without a test batch, the split is told' \
+    grep -q 'no test_batch.bin: the last 8 of the 80 images present are the test images' err
+check 'and tested on' [ "$(field out samples)" = 8 ]
+check 'at the radius of its recipe' [ "$(field out eps)" = 0.03137254901960784 ]
+check 'a mean per channel' grep -q -a '0.4914.*0.482.*0.446.*0.2009' colour.safetensors
+check 'certify on CIFAR-10' run 0 certify --data cifar10:cifar --model colour.safetensors --eps 0,8/255 --csv colour.csv
+check 'certify tells the split' grep -q 'the last 8 of the 80 images present' err
+check 'a row per test image' [ "$(wc -l <colour.csv)" -eq 9 ]
+check 'a model of another data set' fails certify 'takes 784 inputs to 10 classes; cifar10 has 3072 and 10' \
+    --data cifar10:cifar --model whole.safetensors --eps 0.1
+check 'custom_loop on CIFAR-10' run 0 custom_loop cifar10:cifar loop.safetensors 4
+check 'the augmentation of 2021' run 0 train $colour --augment 2021 --out colour21.safetensors
+check 'is another one' sh -c '! cmp -s colour.safetensors colour21.safetensors'
+check 'and not that of the checkpoint' fails train '--augment 2021: the checkpoint was trained with 2022' $colour \
+    --augment 2021 --resume colour.ckpt
 
 if [ "$failures" -ne 0 ]; then
     echo "$failures failed"

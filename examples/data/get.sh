@@ -1,11 +1,11 @@
 #!/bin/sh
 # Downloads a public data set and checks it against its published checksums.
-# usage: get.sh mnist|fashion-mnist|cifar10 DIR
+# usage: get.sh mnist|fashion-mnist|cifar10|tiny-imagenet DIR
 # LINFDIST_MIRROR: a base URL to use instead of the published ones (file:///folder works); the files may lie there or
 # in a folder named after the set. Files that are already in DIR and good are kept.
 set -u
 
-usage='usage: get.sh mnist|fashion-mnist|cifar10 DIR'
+usage='usage: get.sh mnist|fashion-mnist|cifar10|tiny-imagenet DIR'
 part=
 
 fail() {
@@ -86,6 +86,22 @@ get() {
     fail "$1: $reason"
 }
 
+# extract ARCHIVE FOLDER
+extract() {
+    case $1 in
+    *.tar.gz) tar -xzf "$1" -C "$2" ;;
+    *.zip)
+        if have unzip; then
+            unzip -q "$1" -d "$2"
+        elif have bsdtar; then
+            bsdtar -xf "$1" -C "$2"
+        else
+            fail "neither unzip nor bsdtar is here to unpack $1 with"
+        fi
+        ;;
+    esac
+}
+
 # unpack ARCHIVE FOLDER: FOLDER appears whole or not at all
 unpack() {
     if [ -d "$dir/$2" ]; then
@@ -93,7 +109,7 @@ unpack() {
         return
     fi
     part="$dir/.$2.part.$$"
-    mkdir "$part" && tar -xzf "$dir/$1" -C "$part" && mv "$part/$2" "$dir/$2" ||
+    mkdir "$part" && extract "$dir/$1" "$part" && mv "$part/$2" "$dir/$2" ||
         fail "$1: cannot be unpacked into $dir"
     cleanup
     part=
@@ -110,6 +126,7 @@ case $set_name in
 mnist) bases='https://ossci-datasets.s3.amazonaws.com/mnist https://storage.googleapis.com/cvdf-datasets/mnist' ;;
 fashion-mnist) bases='http://fashion-mnist.s3-website.eu-central-1.amazonaws.com' ;;
 cifar10) bases='https://www.cs.toronto.edu/~kriz' ;;
+tiny-imagenet) bases='http://cs231n.stanford.edu' ;;
 *)
     echo "get.sh: '$set_name' is no data set; $usage" >&2
     exit 2
@@ -136,5 +153,9 @@ fashion-mnist)
 cifar10)
     get cifar-10-binary.tar.gz md5 c32a1d4ab5d03f1284b67883e8d87530
     unpack cifar-10-binary.tar.gz cifar-10-batches-bin
+    ;;
+tiny-imagenet)
+    get tiny-imagenet-200.zip md5 90528d7ca1a48142e341f4ef8d21d0de
+    unpack tiny-imagenet-200.zip tiny-imagenet-200
     ;;
 esac

@@ -1,4 +1,4 @@
-/* The data sets and batches of the example programs. */
+/* The data sets of the example programs: generated digits, specs, IDX files. */
 #define _POSIX_C_SOURCE 200809L
 #include <setjmp.h>
 #include <stdarg.h>
@@ -6,16 +6,12 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "batch.h"
+#include "data_folder.h"
 #include "dataset.h"
 #include "digits.h"
 #include "mnist.h"
 
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 #define PIXELS 784
 
@@ -154,58 +150,22 @@ static void test_digits_are_hard_for_a_linear_classifier(void **state) {
 static void test_dataset_specs_refused(void **state) {
     (void)state;
     static const char *const bad[] = {
-        "",       "digit", "digits:", "digits:0,10", "digits:10", "digits:10,-1", "digits:10,20x",
-        "mnist:", "mnist", "cifar:x"};
+        "",      "digit",         "digits:", "digits:0,10", "digits:10", "digits:10,-1",   "digits:10,20x", "mnist:",
+        "mnist", "fashion-mnist", "cifar:x", "cifar10",     "cifar10:",  "tiny-imagenet:", "mnist10:x"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; ++i) {
         problem what = {""};
         dataset data;
         assert_int_equal(dataset_open(&data, bad[i], 1, DATASET_TEST, &what), -1);
-        assert_non_null(strstr(what.text, bad[i]));
+        expect_says(what.text, bad[i],
+                    strncmp(bad[i], "digits:", 7) == 0 ? "digits:TRAIN,TEST" : "or tiny-imagenet:DIR");
         assert_null(data.test.pixels);
     }
 }
 
 /* ---- IDX files ---- */
 
-typedef struct folder {
-    char path[64];
-} folder;
-
-static int make_folder(void **state) {
-    folder *made = calloc(1, sizeof *made);
-    if (!made) return -1;
-    strcpy(made->path, "/tmp/linfdist-test-XXXXXX");
-    *state = made;
-    return mkdtemp(made->path) ? 0 : -1;
-}
-
 static const char *const idx_names[] = {"t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte", "t10k-images.idx3-ubyte",
                                         "t10k-labels.idx1-ubyte", "t10k-images-idx3-ubyte.gz"};
-
-static void empty_folder(const folder *in) {
-    char path[128];
-    for (size_t i = 0; i < sizeof idx_names / sizeof *idx_names; ++i) {
-        snprintf(path, sizeof path, "%s/%s", in->path, idx_names[i]);
-        remove(path);
-    }
-}
-
-static int remove_folder(void **state) {
-    folder *made = *state;
-    empty_folder(made);
-    rmdir(made->path);
-    free(made);
-    return 0;
-}
-
-static void write_file(const folder *in, const char *name, const uint8_t *bytes, size_t size) {
-    char path[128];
-    snprintf(path, sizeof path, "%s/%s", in->path, name);
-    FILE *f = fopen(path, "wb");
-    assert_non_null(f);
-    assert_int_equal(fwrite(bytes, 1, size, f), size);
-    assert_int_equal(fclose(f), 0);
-}
 
 enum { ITEMS = 3, IMAGES_SIZE = 16 + ITEMS * PIXELS, LABELS_SIZE = 8 + ITEMS };
 
@@ -220,7 +180,7 @@ static idx_pair good_pair(void) {
 }
 
 static void test_idx_good_files(void **state) {
-    const folder *in = *state;
+    folder *in = *state;
     idx_pair pair = good_pair();
     char spec[80];
     snprintf(spec, sizeof spec, "mnist:%s", in->path);
@@ -242,21 +202,40 @@ static void test_idx_good_files(void **state) {
     }
 }
 
+static void test_fashion_mnist_has_its_own_statistics(void **state) {
+    folder *in = *state;
+    idx_pair pair = good_pair();
+    char spec[80];
+    problem what = {""};
+    dataset data;
+    snprintf(spec, sizeof spec, "fashion-mnist:%s", in->path);
+    write_file(in, idx_names[0], pair.images, IMAGES_SIZE);
+    write_file(in, idx_names[1], pair.labels, LABELS_SIZE);
+    assert_int_equal(dataset_open(&data, spec, 0, DATASET_TEST, &what), 0);
+    assert_string_equal(data.name, "fashion-mnist");
+    assert_true(data.mean[0] == 0.2860 && data.std == 0.3520);
+    assert_memory_equal(data.test.pixels, pair.images + 16, ITEMS * PIXELS);
+    dataset_close(&data);
+    snprintf(spec, sizeof spec, "mnist:%s", in->path);
+    assert_int_equal(dataset_open(&data, spec, 0, DATASET_TEST, &what), 0);
+    assert_true(data.mean[0] == 0.1307 && data.std == 0.3081);
+    dataset_close(&data);
+}
+
 /* Writes both files with these sizes and expects a refusal that says all of it. */
-static void expect_refusal(const folder *in, const idx_pair *pair, size_t images_size, size_t labels_size,
-                           const char *file, const char *says) {
+static void expect_refusal(folder *in, const idx_pair *pair, size_t images_size, size_t labels_size, const char *file,
+                           const char *says) {
     problem what = {""};
     dataset_split split = {0, NULL, NULL};
     write_file(in, idx_names[0], pair->images, images_size);
     write_file(in, idx_names[1], pair->labels, labels_size);
     assert_int_equal(mnist_read(&split, in->path, "t10k", &what), -1);
-    if (!strstr(what.text, file) || !strstr(what.text, says))
-        fail_msg("'%s' does not name '%s' and '%s'", what.text, file, says);
+    expect_says(what.text, file, says);
     assert_null(split.pixels);
 }
 
 static void test_idx_bad_headers(void **state) {
-    const folder *in = *state;
+    folder *in = *state;
     idx_pair pair = good_pair();
     pair.images[3] = 1;
     expect_refusal(in, &pair, IMAGES_SIZE, LABELS_SIZE, "images", "bad magic number 0x00000801, expected 0x00000803");
@@ -275,7 +254,7 @@ static void test_idx_bad_headers(void **state) {
 }
 
 static void test_idx_wrong_sizes(void **state) {
-    const folder *in = *state;
+    folder *in = *state;
     idx_pair pair = good_pair();
     expect_refusal(in, &pair, 0, LABELS_SIZE, "images", "truncated: 0 bytes, its header alone has 16");
     expect_refusal(in, &pair, 15, LABELS_SIZE, "images", "truncated: 15 bytes");
@@ -292,7 +271,7 @@ static void test_idx_wrong_sizes(void **state) {
 }
 
 static void test_idx_missing_and_damaged_gzip(void **state) {
-    const folder *in = *state;
+    folder *in = *state;
     problem what = {""};
     dataset_split split = {0, NULL, NULL};
     assert_int_equal(mnist_read(&split, in->path, "t10k", &what), -1);
@@ -325,100 +304,6 @@ static void test_real_mnist(void **state) {
     dataset_close(&data);
 }
 
-/* ---- batches ---- */
-
-static void test_batches_cover_an_epoch_once(void **state) {
-    (void)state;
-    problem what;
-    dataset data;
-    batches *source;
-    assert_int_equal(dataset_open(&data, "digits:103,1", 5, DATASET_TRAIN, &what), 0);
-    for (int i = 0; i < 103; ++i) data.train.labels[i] = i; /* to see which sample it is */
-    assert_int_equal(batches_create(&data, 25, 5, &source, &what), 0);
-    assert_int_equal(batches_per_epoch(source), 5);
-    int first_order[103], moved = 0;
-    for (int64_t epoch = 0; epoch < 2; ++epoch) {
-        int seen[103] = {0}, place = 0;
-        for (int64_t k = 0; k < 5; ++k) {
-            const float *x;
-            const int32_t *labels;
-            int64_t count = batches_get(source, epoch, k, &x, &labels);
-            assert_int_equal(count, k < 4 ? 25 : 3);
-            for (int64_t i = 0; i < count; ++i, ++place) {
-                ++seen[labels[i]];
-                moved += epoch == 1 && first_order[place] != labels[i];
-                first_order[place] = labels[i];
-            }
-        }
-        for (int i = 0; i < 103; ++i) assert_int_equal(seen[i], 1);
-    }
-    assert_true(moved > 80); /* another order in the second epoch */
-    batches_destroy(source);
-    dataset_close(&data);
-}
-
-/* A batch asked for out of order, by another object, is the same. */
-static void test_batches_are_functions_of_their_place(void **state) {
-    (void)state;
-    problem what;
-    dataset data;
-    batches *one, *other;
-    const float *x, *y;
-    const int32_t *x_labels, *y_labels;
-    assert_int_equal(dataset_open(&data, "digits:64,1", 5, DATASET_TRAIN, &what), 0);
-    assert_int_equal(batches_create(&data, 16, 9, &one, &what), 0);
-    assert_int_equal(batches_create(&data, 16, 9, &other, &what), 0);
-    for (int64_t epoch = 0; epoch < 3; ++epoch)
-        for (int64_t k = 0; k < 4; ++k) batches_get(one, epoch, k, &x, &x_labels);
-    assert_int_equal(batches_get(one, 1, 2, &x, &x_labels), 16);
-    assert_int_equal(batches_get(other, 1, 2, &y, &y_labels), 16);
-    assert_memory_equal(x, y, 16 * PIXELS * sizeof *x);
-    assert_memory_equal(x_labels, y_labels, 16 * sizeof *x_labels);
-    batches_get(other, 2, 2, &y, &y_labels);
-    assert_memory_not_equal(x, y, 16 * PIXELS * sizeof *x);
-    batches_destroy(one);
-    batches_destroy(other);
-    dataset_close(&data);
-}
-
-/* Shift (down, right) that maps the image to x, or -1: compared with edge padding written out plainly. */
-static int find_crop(const dataset *data, const float *x) {
-    for (int down = -1; down <= 1; ++down)
-        for (int right = -1; right <= 1; ++right) {
-            int same = 1;
-            for (int i = 0; i < PIXELS && same; ++i) {
-                int row = i / 28 + down, column = i % 28 + right;
-                row = row < 0 ? 0 : row > 27 ? 27 : row;
-                column = column < 0 ? 0 : column > 27 ? 27 : column;
-                float raw = (float)data->train.pixels[row * 28 + column] / 255.0f;
-                same = fabs((raw - data->mean[0]) / data->std - (double)x[i]) < 1e-6;
-            }
-            if (same) return 3 * (down + 1) + right + 1;
-        }
-    return -1;
-}
-
-static void test_batches_crop_with_edge_padding(void **state) {
-    (void)state;
-    problem what;
-    dataset data;
-    batches *source;
-    int used[9] = {0};
-    assert_int_equal(dataset_open(&data, "digits:1,1", 3, DATASET_TRAIN, &what), 0);
-    assert_int_equal(batches_create(&data, 512, 3, &source, &what), 0);
-    for (int64_t epoch = 0; epoch < 200; ++epoch) {
-        const float *x;
-        const int32_t *labels;
-        assert_int_equal(batches_get(source, epoch, 0, &x, &labels), 1);
-        int crop = find_crop(&data, x);
-        assert_in_range(crop, 0, 8);
-        ++used[crop];
-    }
-    for (int i = 0; i < 9; ++i) assert_in_range(used[i], 5, 60); /* 22 expected */
-    batches_destroy(source);
-    dataset_close(&data);
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_digits_same_seed_same_bytes),
@@ -428,13 +313,11 @@ int main(void) {
         cmocka_unit_test(test_digits_are_hard_for_a_linear_classifier),
         cmocka_unit_test(test_dataset_specs_refused),
         cmocka_unit_test_setup_teardown(test_idx_good_files, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(test_fashion_mnist_has_its_own_statistics, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_idx_bad_headers, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_idx_wrong_sizes, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_idx_missing_and_damaged_gzip, make_folder, remove_folder),
         cmocka_unit_test(test_real_mnist),
-        cmocka_unit_test(test_batches_cover_an_epoch_once),
-        cmocka_unit_test(test_batches_are_functions_of_their_place),
-        cmocka_unit_test(test_batches_crop_with_edge_padding),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
