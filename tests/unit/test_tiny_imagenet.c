@@ -167,12 +167,14 @@ static void test_broken_jpeg(void **state) {
     size_t size = read_bytes(in, "good.JPEG", bytes, sizeof bytes);
     write_file(in, "long.JPEG", bytes, size + 50); /* what follows the image does not matter */
     decode(in, "long.JPEG", pixels);
-    for (size_t cut = 0; cut < size - 2; cut = cut < 40 ? cut + 1 : cut + 97) {
+    for (size_t cut = 0; cut < size; cut = cut < 40 ? cut + 1 : cut + 97) {
         write_file(in, "cut.JPEG", bytes, cut);
         expect_broken(in, "cut.JPEG", ": ");
     }
     write_file(in, "cut.JPEG", bytes, 0);
     expect_broken(in, "cut.JPEG", "Empty input file");
+    write_file(in, "cut.JPEG", bytes, size - 1);
+    expect_broken(in, "cut.JPEG", "Premature end of JPEG file");
     write_file(in, "cut.JPEG", bytes, size - 100);
     expect_broken(in, "cut.JPEG", "Premature end of JPEG file");
     bytes[size - 100] = 0xff; /* a marker among the coefficients */
