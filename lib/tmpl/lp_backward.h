@@ -106,8 +106,9 @@ LFD_INLINE void gradient_columns(size_t rows, size_t part, int n, vf exponent, c
     for (; o + GRADIENT_ROWS_W <= outputs && !part; o += GRADIENT_ROWS_W)
         gradient_tile(rows, GRADIENT_ROWS_W, 0, n, exponent, f, r, o, xs, w, w_stride, sums, grad_w);
     for (; o < outputs; ++o) gradient_tile(rows, 1, part, n, exponent, f, r, o, xs, w, w_stride, sums, grad_w);
+    if (!grad_x) return;
     LFD_UNROLL
-    for (size_t b = 0; b < rows && grad_x; ++b) store_columns(grad_x + b * x_stride, sums[b], part);
+    for (size_t b = 0; b < rows; ++b) store_columns(grad_x + b * x_stride, sums[b], part);
 }
 
 /* The samples and outputs of s, one block, all its columns. */
