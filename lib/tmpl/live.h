@@ -10,7 +10,7 @@ enum {
 };
 /* Share of terms that matter below which collecting them beats computing all, and below which whole visits without
  * one are common enough to look for them first. Measured. */
-static const float LIVE_FEW = 0.2f, LIVE_RARE = 0.02f;
+static const float LIVE_FEW = 0.2f, LIVE_RARE = 0.06f;
 
 /* Terms of one row of x, waiting for their powers: those of outputs [first, ...), in order. */
 typedef struct live_terms {
