@@ -56,7 +56,7 @@ static int is_infinite(float p) {
     return p > (float)LINFDIST_P_MAX && p - p != 0;
 }
 
-static linfdist_status check_p(float p) {
+linfdist_status lfd_check_p(float p) {
     if ((p >= 1 && p <= (float)LINFDIST_P_MAX) || is_infinite(p)) return LINFDIST_OK;
     char text[32];
     return lfd_fail(LINFDIST_ERROR_INVALID_ARGUMENT, "p is %s, must be in [1, 1000] or infinity",
@@ -138,7 +138,7 @@ linfdist_status linfdist_distance_forward(linfdist_context *context, const linfd
     LFD_REQUIRE(w);
     LFD_REQUIRE(y);
     LFD_TRY(read_shape(shape, &dims));
-    LFD_TRY(check_p(p));
+    LFD_TRY(lfd_check_p(p));
     if (argmax && !is_infinite(p))
         return lfd_fail(LINFDIST_ERROR_INVALID_ARGUMENT, "argmax must be NULL at finite p");
     LFD_TRY(check_x(context, &dims, x, "x"));
@@ -158,7 +158,7 @@ linfdist_status linfdist_distance_backward(linfdist_context *context, const linf
     LFD_REQUIRE(y);
     LFD_REQUIRE(grad_y);
     LFD_TRY(read_shape(shape, &dims));
-    LFD_TRY(check_p(p));
+    LFD_TRY(lfd_check_p(p));
     if (is_infinite(p)) {
         LFD_REQUIRE(argmax);
         LFD_TRY(check_argmax(&dims, argmax, 0, "argmax"));

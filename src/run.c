@@ -138,18 +138,13 @@ static linfdist_status check_batch(const linfdist_run *run, int64_t x_stride, in
 }
 
 static linfdist_status check_forward(const linfdist_run *run, int32_t mode, float p) {
-    char text[32];
     if (mode != LINFDIST_EVALUATE && mode != LINFDIST_TRAIN) {
         return lfd_fail(LINFDIST_ERROR_INVALID_ARGUMENT, "mode is %d, must be EVALUATE or TRAIN", (int)mode);
     }
     if (mode == LINFDIST_TRAIN && run->kind != LINFDIST_RUN_TRAINING) {
         return lfd_fail(LINFDIST_ERROR_STATE, "mode is TRAIN, but the run was made for inference");
     }
-    if (!(p >= 1.0f && (p <= (float)LINFDIST_P_MAX || isinf(p)))) {
-        return lfd_fail(LINFDIST_ERROR_INVALID_ARGUMENT, "p is %s, must be in [1, 1000] or infinity",
-                        lfd_format_double(text, (double)p));
-    }
-    return LINFDIST_OK;
+    return lfd_check_p(p);
 }
 
 static void copy_rows(const linfdist_run *run, const float *x, int64_t x_stride, int64_t batch, float *to) {
@@ -251,17 +246,18 @@ linfdist_status linfdist_run_output_gradients(linfdist_run *run, float **grad_di
     return LINFDIST_OK;
 }
 
-linfdist_status linfdist_run_mixture_loss(linfdist_run *run, const int32_t *labels, double eps_normalized,
-                                          double lambda, double clip, double *loss) {
-    double value;
+linfdist_status linfdist_run_loss(linfdist_run *run, const linfdist_loss *loss, const int32_t *labels,
+                                  double eps_normalized, double lambda, double *value) {
+    double got;
     LFD_REQUIRE(run);
+    LFD_REQUIRE(loss);
     LFD_REQUIRE(labels);
     if (run->batch == 0) return lfd_fail(LINFDIST_ERROR_STATE, "the run has no forward pass");
     float *grad_scalar = run->ready ? &run->grad_scalar : NULL;
-    LFD_TRY(linfdist_mixture_loss_distances(run->distances, labels, (int64_t)run->batch, run->model->classes,
-                                            lfd_model_scalar(run->model), eps_normalized, lambda, clip, &value,
-                                            run->ready ? run->grad_distances : NULL, grad_scalar));
-    if (loss) *loss = value;
+    LFD_TRY(linfdist_loss_distances(loss, run->distances, labels, (int64_t)run->batch, run->model->classes,
+                                    lfd_model_scalar(run->model), eps_normalized, lambda, &got,
+                                    run->ready ? run->grad_distances : NULL, grad_scalar));
+    if (value) *value = got;
     return LINFDIST_OK;
 }
 

@@ -83,6 +83,30 @@ static int set_epochs(const arg *a, const char *value) {
     return 0;
 }
 
+/* The words of a choice, the first where *words points; its length. */
+static size_t word_length(const char *words) {
+    return strcspn(words, "|");
+}
+
+static int set_choice(const arg *a, const char *value) {
+    const char *word = a->value_name;
+    for (int64_t i = 0; *word; ++i) {
+        const size_t length = word_length(word);
+        if (strlen(value) == length && memcmp(value, word, length) == 0) {
+            *(int64_t *)a->target = i;
+            return 0;
+        }
+        word += length + (word[length] == '|');
+    }
+    return -1;
+}
+
+static void format_choice(const arg *a, char *text, size_t size) {
+    const char *word = a->value_name;
+    for (int64_t i = *(int64_t *)a->target; i > 0; --i) word += word_length(word) + 1;
+    snprintf(text, size, "%.*s", (int)word_length(word), word);
+}
+
 static int refuse_value(const arg *a, const char *value, problem *what) {
     char low[FORMAT_REAL_SIZE], high[FORMAT_REAL_SIZE];
     format_real(a->low, low, sizeof low);
@@ -95,6 +119,7 @@ static int refuse_value(const arg *a, const char *value, problem *what) {
         return problem_set(what, "--%s '%s': expected a number or fraction from %s to %s", a->name, value, low, high);
     case ARG_EPOCHS:
         return problem_set(what, "--%s '%s': expected five whole numbers a,b,c,d,T up to %s", a->name, value, high);
+    case ARG_CHOICE: return problem_set(what, "--%s '%s': expected %s", a->name, value, a->value_name);
     default: return problem_set(what, "--%s '%s': expected a value", a->name, value);
     }
 }
@@ -110,6 +135,7 @@ int arg_set(arg *a, const char *value, arg_origin origin, problem *what) {
     case ARG_SEED: status = set_seed(a, value); break;
     case ARG_REAL: status = set_real(a, value); break;
     case ARG_EPOCHS: status = set_epochs(a, value); break;
+    case ARG_CHOICE: status = set_choice(a, value); break;
     }
     if (status != 0) return refuse_value(a, value, what);
     a->origin = origin;
@@ -126,6 +152,7 @@ void arg_format(const arg *a, char *text, size_t size) {
     case ARG_COUNT: snprintf(text, size, "%" PRId64, *(int64_t *)a->target); break;
     case ARG_SEED: snprintf(text, size, "%" PRIu64, *(uint64_t *)a->target); break;
     case ARG_REAL: format_real(*(double *)a->target, text, size); break;
+    case ARG_CHOICE: format_choice(a, text, size); break;
     case ARG_EPOCHS: {
         const int64_t *e = a->target;
         snprintf(text, size, "%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64, e[0], e[1], e[2], e[3], e[4]);

@@ -13,6 +13,7 @@ typedef enum arg_type {
     ARG_SEED,   /* uint64_t */
     ARG_REAL,   /* double: decimal or fraction such as 8/255 */
     ARG_EPOCHS, /* int64_t[5]: a,b,c,d,T */
+    ARG_CHOICE, /* int64_t: which of the words of value_name, "this|that" */
 } arg_type;
 
 #define ARG_EPOCHS_COUNT 5
