@@ -86,6 +86,8 @@ static int plan(trainer *t) {
     plan->lambda_start = t->loss.kind == LINFDIST_LOSS_MIXTURE ? s->lam0 : 0.0;
     plan->lambda_end = s->lam_end;
     plan->lr = s->lr;
+    plan->decay_count = s->lr_steps.count;
+    plan->decay_epochs = s->lr_steps.values;
     plan->scalar_lr = s->scalar_lr;
     if (linfdist_schedule_at(plan, 0, &first) == LINFDIST_OK) return 0;
     return problem_set(&t->what, "--epochs %" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ": %s", s->epochs[0],

@@ -1,10 +1,10 @@
-/* Decoupled weight decay: the l_p decay of the 2021 paper, with the plain one as its case p = 2. In double, every sum over
- * the columns in order; threads take whole rows. */
+/* Decoupled weight decay: the l_p decay of the 2021 paper, with the plain one as its case p = 2. In double, every sum
+ * over the columns in order; threads take whole rows. */
 #include "ops.h"
 
 #include "../lib/math.h"
 
-#include <math.h> /* isinf */
+#include <math.h> /* fabsf, isinf */
 
 /* Numbers of one task. */
 #define TASK_SIZE ((size_t)1 << 14)
@@ -18,10 +18,6 @@ typedef struct decay_job {
     double ratio_cut; /* ratios to the norm that leave a float as it is */
 } decay_job;
 
-static double magnitude(float w) {
-    return w < 0 ? -(double)w : (double)w;
-}
-
 static void decay_entry(float *w, double rate) {
     *w = (float)((double)*w - rate * (double)*w);
 }
@@ -29,28 +25,33 @@ static void decay_entry(float *w, double rate) {
 /* Lowest index of the largest magnitude. */
 static size_t largest_of(const float *row, size_t columns) {
     size_t found = 0;
-    for (size_t i = 1; i < columns; ++i)
-        if (magnitude(row[i]) > magnitude(row[found])) found = i;
+    float largest = fabsf(row[0]);
+    for (size_t i = 1; i < columns; ++i) {
+        if (!(fabsf(row[i]) > largest)) continue;
+        largest = fabsf(row[i]);
+        found = i;
+    }
     return found;
 }
 
 static void decay_row(const decay_job *job, float *row) {
     const size_t first = largest_of(row, job->columns);
-    const double largest = magnitude(row[first]);
+    const double largest = (double)fabsf(row[first]);
     if (isinf(job->p)) {
         decay_entry(&row[first], job->rate);
         return;
     }
     if (largest == 0) return;
+    const double counted = job->sum_cut * largest;
     double sum = 0;
     for (size_t i = 0; i < job->columns; ++i) {
-        const double ratio = magnitude(row[i]) / largest;
-        if (ratio > job->sum_cut) sum += lfd_pow(ratio, job->p);
+        const double size = (double)fabsf(row[i]);
+        if (size > counted) sum += lfd_pow(size / largest, job->p);
     }
-    const double norm = lfd_pow(sum, 1 / job->p); /* of row / largest */
+    const double norm = largest * lfd_pow(sum, 1 / job->p), changed = job->ratio_cut * norm;
     for (size_t i = 0; i < job->columns; ++i) {
-        const double ratio = magnitude(row[i]) / largest / norm;
-        if (ratio > job->ratio_cut) decay_entry(&row[i], job->rate * lfd_pow(ratio, job->p - 2));
+        const double size = (double)fabsf(row[i]);
+        if (size > changed) decay_entry(&row[i], job->rate * lfd_pow(size / norm, job->p - 2));
     }
 }
 
@@ -78,8 +79,13 @@ static void set_constants(void *data, size_t index) {
 void lfd_lp_decay(linfdist_context *context, size_t rows, size_t columns, float p, double lr, double weight_decay,
                   float *w) {
     const size_t rows_per_task = columns < TASK_SIZE ? TASK_SIZE / columns : 1;
-    decay_job job = {.w = w, .rows = rows, .columns = columns, .rows_per_task = rows_per_task, .p = (double)p,
-                     .lr = lr, .weight_decay = weight_decay};
+    decay_job job = {.w = w,
+                     .rows = rows,
+                     .columns = columns,
+                     .rows_per_task = rows_per_task,
+                     .p = (double)p,
+                     .lr = lr,
+                     .weight_decay = weight_decay};
     if (lr == 0 || weight_decay == 0) return;
     lfd_serial_for(set_constants, &job, 1);
     lfd_parallel_for(context, decay_rows, &job, (rows + rows_per_task - 1) / rows_per_task);

@@ -159,8 +159,10 @@ static void evaluate(void *data, size_t index) {
         if (job->grad_scalar) grad_scalar += scalar_gradient(job, &s);
         if (job->grad_margins) write_margin_gradients(job, &s, job->grad_margins + row);
         if (!job->grad_logits) continue;
-        if (job->margins) write_logit_gradients(job, &s, job->grad_logits + row);
-        else write_distance_gradients(job, &s, job->grad_logits + row);
+        if (job->margins)
+            write_logit_gradients(job, &s, job->grad_logits + row);
+        else
+            write_distance_gradients(job, &s, job->grad_logits + row);
     }
     job->value = value / (double)job->batch;
     if (job->grad_scalar) *job->grad_scalar = (float)grad_scalar;
@@ -243,8 +245,15 @@ linfdist_status linfdist_loss_logits(const linfdist_loss *loss, const float *log
     LFD_TRY(check_outputs(logits, batch, classes, "logits"));
     LFD_TRY(check_labels(labels, batch, classes));
     LFD_TRY(check_margins(margins, labels, batch, classes));
-    evaluation job = {.loss = &read, .logits = logits, .margins = margins, .labels = labels, .batch = batch,
-               .classes = classes, .logit_scale = 1, .grad_logits = grad_logits, .grad_margins = grad_margins};
+    evaluation job = {.loss = &read,
+                      .logits = logits,
+                      .margins = margins,
+                      .labels = labels,
+                      .batch = batch,
+                      .classes = classes,
+                      .logit_scale = 1,
+                      .grad_logits = grad_logits,
+                      .grad_margins = grad_margins};
     *value = run_job(&job, lambda);
     return LINFDIST_OK;
 }
@@ -264,9 +273,15 @@ linfdist_status linfdist_loss_distances(const linfdist_loss *loss, const float *
     LFD_TRY(read_loss(&read, loss, lambda));
     LFD_TRY(check_outputs(distances, batch, classes, "distances"));
     LFD_TRY(check_labels(labels, batch, classes));
-    evaluation job = {.loss = &read, .logits = distances, .labels = labels, .batch = batch, .classes = classes,
-               .logit_scale = -(double)scalar, .two_eps = 2 * eps_normalized, .grad_logits = grad_distances,
-               .grad_scalar = grad_scalar};
+    evaluation job = {.loss = &read,
+                      .logits = distances,
+                      .labels = labels,
+                      .batch = batch,
+                      .classes = classes,
+                      .logit_scale = -(double)scalar,
+                      .two_eps = 2 * eps_normalized,
+                      .grad_logits = grad_distances,
+                      .grad_scalar = grad_scalar};
     *value = run_job(&job, lambda);
     return LINFDIST_OK;
 }

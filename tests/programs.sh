@@ -79,6 +79,7 @@ check 'infinity' refused train "--lr 'inf'" --lr inf
 check 'a number out of range' refused train "--p-end '1001'" --p-end 1001
 check 'a fraction by zero' refused train "--eps-train '8/0'" --eps-train 8/0
 check 'four epochs' refused train "--epochs '0,0,1,2'" --epochs 0,0,1,2
+check 'steps of lr that are no numbers' refused train "--lr-steps '3,x'" --lr-steps 3,x
 check 'an unknown recipe' refused train "--recipe 'cifar'" --recipe cifar
 check 'eps that grows from 0' refused train '--epochs 0,2' $net --epochs 0,2,0,7,8
 check 'an unknown loss' refused train "--loss 'huber': expected mixture|hinge|crossentropy" --loss huber
@@ -133,7 +134,7 @@ check 'another seed: another model' sh -c '! cmp -s whole.safetensors other.safe
 
 # ---- other losses, weight decay, the schedule of 2021: what resuming needs is in the checkpoint ----
 hinge='--loss hinge --scalar fixed --weight-decay 0.05 --decay lp --epochs 0,2,0,7,8 --epochs-of 2021'
-for other in '--clip 0.5' '--loss crossentropy --mix 0.5 --weight-decay 0.01' "$hinge"; do
+for other in '--clip 0.5 --lr-steps 3,6' '--loss crossentropy --mix 0.5 --weight-decay 0.01' "$hinge"; do
     loss=$(echo "$other" | cut -d ' ' -f 1-2)
     check "train $loss" run 0 train $net $other --out one.safetensors --log one
     check "train $loss: another model" sh -c '! cmp -s whole.safetensors one.safetensors'
@@ -143,6 +144,7 @@ for other in '--clip 0.5' '--loss crossentropy --mix 0.5 --weight-decay 0.01' "$
         --out two.safetensors
     check "train $loss: the same model" cmp one.safetensors two.safetensors
 done
+check 'the 2021 recipe' run 0 train --data digits:200,50 --recipe mnist-2021 --width 32 --steps 2
 check 'a hinge has no lambda' awk -F , 'NR > 1 && $7 != 0 { exit 1 }' one/train.csv
 check 'another loss than the checkpoint has' fails train '--loss mixture: the checkpoint was trained with hinge' \
     --data digits:1500,200 --resume one.ckpt --loss mixture

@@ -4,8 +4,8 @@
 
 static const recipe recipes[] = {
     {"published", "what all recipes of the 2022 paper share", NULL,
-     "depth 5 width 5120 identity 10 scalar learned batch 512 lr 0.03 scalar-lr 0.006 weight-decay 0 decay plain "
-     "loss mixture clip 1 lam0 0.05 lam-end 0.0002 p-start 8 p-end 1000 eps-smooth 0 epochs-of 2022 seed 2021"},
+     "depth 5 width 5120 identity 10 scalar learned batch 512 lr 0.03 lr-steps none scalar-lr 0.006 weight-decay 0 "
+     "decay plain loss mixture clip 1 lam0 0.05 lam-end 0.0002 p-start 8 p-end 1000 eps-smooth 0 epochs-of 2022 seed 2021"},
     {"published-2021", "what the recipes of the 2021 paper share", "published",
      "scalar fixed lr 0.02 weight-decay 0.005 decay lp epochs-of 2021 seed 2020"},
     {"mnist-0.1", "MNIST, certified at 0.1 (paper: 97.95 %)", "published",

@@ -37,6 +37,7 @@ static void fill_flags(settings *s) {
         {"p-end", ARG_REAL, &s->p_end, 1, LINFDIST_P_MAX, "P", "p at the end; from 100 on, infinity follows", 1, 0},
         {"batch", ARG_COUNT, &s->batch, 1, 1e6, "N", "samples of a step; the last of an epoch may have fewer", 1, 0},
         {"lr", ARG_REAL, &s->lr, 0, 1e3, "V", "learning rate, half-cosine to 0", 1, 0},
+        {"lr-steps", ARG_COUNTS, &s->lr_steps, 0, 1e6, "a,b,...", "divide it by 5 at these epochs instead; or none", 1, 0},
         {"scalar-lr", ARG_REAL, &s->scalar_lr, 0, 1e3, "V", "learning rate of the scalar", 1, 0},
         {"weight-decay", ARG_REAL, &s->weight_decay, 0, 1, "V", "each step takes lr times this part of the weights", 1, 0},
         {"decay", ARG_CHOICE, &s->decay, 0, 0, "plain|lp", "lp: as the l_p distance sees the weights, of 2021", 1, 0},

@@ -7,7 +7,7 @@
 
 #include <stdint.h>
 
-#define SETTINGS_FLAGS 30
+#define SETTINGS_FLAGS 31
 
 typedef struct settings {
     const char *data, *recipe, *out, *checkpoint, *resume, *log;
@@ -15,6 +15,7 @@ typedef struct settings {
     uint64_t seed;
     double identity, eps_train, eps_smooth, eps_test, mix, clip, lam0, lam_end, p_start, p_end, lr, scalar_lr;
     double weight_decay;
+    arg_counts lr_steps;
     arg flags[SETTINGS_FLAGS]; /* point into this struct: it must not be moved */
 } settings;
 

@@ -167,12 +167,8 @@ static void test_errors(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_formula),
-        cmocka_unit_test(test_p_1000),
-        cmocka_unit_test(test_infinity),
-        cmocka_unit_test(test_plain),
-        cmocka_unit_test(test_in_adam),
-        cmocka_unit_test(test_same_bits_everywhere),
+        cmocka_unit_test(test_formula), cmocka_unit_test(test_p_1000),  cmocka_unit_test(test_infinity),
+        cmocka_unit_test(test_plain),   cmocka_unit_test(test_in_adam), cmocka_unit_test(test_same_bits_everywhere),
         cmocka_unit_test(test_errors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
