@@ -90,8 +90,10 @@ static int plan(trainer *t) {
     plan->decay_epochs = s->lr_steps.values;
     plan->scalar_lr = s->scalar_lr;
     if (linfdist_schedule_at(plan, 0, &first) == LINFDIST_OK) return 0;
-    return problem_set(&t->what, "--epochs %" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ": %s", s->epochs[0],
-                       s->epochs[1], s->epochs[2], s->epochs[3], s->epochs[4], linfdist_last_error());
+    const int64_t *e = s->epochs;
+    return problem_set(&t->what,
+                       "the schedule of --epochs %" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ": %s", e[0],
+                       e[1], e[2], e[3], e[4], linfdist_last_error());
 }
 
 static int create_context(trainer *t) {

@@ -214,15 +214,18 @@ static void test_same_bits_in_any_environment(void **state) {
     float d[N], grad[N], grad_up[N], grad_scalar, grad_scalar_up;
     double loss, loss_up;
     fill(d, 3, 1);
-    expect_ok(mixture_loss_distances(d, labels, BATCH, CLASSES, 1.1f, 0.3, 0.1, 1, &loss, grad, &grad_scalar));
-    fesetround(FE_UPWARD);
-    linfdist_status status = mixture_loss_distances(d, labels, BATCH, CLASSES, 1.1f, 0.3, 0.1, 1, &loss_up,
-                                                             grad_up, &grad_scalar_up);
-    fesetround(FE_TONEAREST);
-    expect_ok(status);
-    assert_memory_equal(&loss, &loss_up, sizeof loss);
-    assert_memory_equal(grad, grad_up, sizeof grad);
-    assert_memory_equal(&grad_scalar, &grad_scalar_up, sizeof grad_scalar);
+    for (int32_t kind = LINFDIST_LOSS_MIXTURE; kind <= LINFDIST_LOSS_CROSSENTROPY; ++kind) {
+        const linfdist_loss of = make_loss(kind, 0.3, 1);
+        expect_ok(linfdist_loss_distances(&of, d, labels, BATCH, CLASSES, 1.1f, 0.3, 0.1, &loss, grad, &grad_scalar));
+        fesetround(FE_UPWARD);
+        const linfdist_status status = linfdist_loss_distances(&of, d, labels, BATCH, CLASSES, 1.1f, 0.3, 0.1, &loss_up,
+                                                               grad_up, &grad_scalar_up);
+        fesetround(FE_TONEAREST);
+        expect_ok(status);
+        assert_memory_equal(&loss, &loss_up, sizeof loss);
+        assert_memory_equal(grad, grad_up, sizeof grad);
+        assert_memory_equal(&grad_scalar, &grad_scalar_up, sizeof grad_scalar);
+    }
 }
 
 /* ---- refusals ---------------------------------------------------------------------------------------------------- */
@@ -289,7 +292,7 @@ static void test_mixture_distances_errors(void **state) {
     for (int i = 0; i < N; ++i) assert_true(grad[i] == 0);
 }
 
-/* ---- hinge and cross-entropy -------------------------------------------------------------------------------------- */
+/* ---- hinge and cross-entropy ------------------------------------------------------------------------------------ */
 
 /* In plain doubles; m of the label's column is 0. */
 static double plain_margin_loss(int32_t kind, double mix, const double *z, const double *m, int label) {
