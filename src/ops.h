@@ -5,6 +5,9 @@
 
 #include "context.h"
 
+/* Least eps of margins that divide by it. */
+#define LFD_EPS_LEAST (1 / (double)LFD_LIMIT)
+
 /* Shape of a whole grouped operator; strides of rows in floats. */
 typedef struct lfd_dims {
     size_t batch, n_in, n_out, groups;
@@ -40,6 +43,14 @@ void lfd_adam_prepare(lfd_adam *adam, double beta1, double beta2, double epsilon
 /* given or NULL for the defaults; checks every field. */
 linfdist_status lfd_adam_options_read(linfdist_adam_options *options, const linfdist_adam_options *given);
 
+/* linfdist_lp_decay with rate lr weight_decay, arguments already checked; p = 2 is the plain decay. */
+void lfd_lp_decay(linfdist_context *context, size_t rows, size_t columns, float p, double lr, double weight_decay,
+                  float *w);
+/* The rate lr weight_decay is in [0, 1]. */
+linfdist_status lfd_check_decay_rate(double lr, double weight_decay);
+
+/* In [1, 1000] or infinity. */
+linfdist_status lfd_check_p(float p);
 /* Every number finite and at most LFD_LIMIT in magnitude; the message names the array, row and column. context or NULL
  * for the calling thread alone. */
 linfdist_status lfd_check_matrix(linfdist_context *context, const float *x, size_t rows, size_t columns, size_t stride,

@@ -229,17 +229,18 @@ linfdist_status linfdist_run_output_gradients(linfdist_run *run, float **grad_di
     return LINFDIST_OK;
 }
 
-linfdist_status linfdist_run_mixture_loss(linfdist_run *run, const int32_t *labels, double eps_normalized,
-                                          double lambda, double clip, double *loss) {
-    double value;
+linfdist_status linfdist_run_loss(linfdist_run *run, const linfdist_loss *loss, const int32_t *labels,
+                                  double eps_normalized, double lambda, double *value) {
+    double got;
     LFD_REQUIRE(run);
+    LFD_REQUIRE(loss);
     LFD_REQUIRE(labels);
     if (run->batch == 0) return lfd_fail(LINFDIST_ERROR_STATE, "the run has no forward pass");
     float *grad_scalar = run->ready ? &run->grad_scalar : NULL;
-    LFD_TRY(linfdist_mixture_loss_distances(run->distances, labels, (int64_t)run->batch, run->model->classes,
-                                            lfd_model_scalar(run->model), eps_normalized, lambda, clip, &value,
-                                            run->ready ? run->grad_distances : NULL, grad_scalar));
-    if (loss) *loss = value;
+    LFD_TRY(linfdist_loss_distances(loss, run->distances, labels, (int64_t)run->batch, run->model->classes,
+                                    lfd_model_scalar(run->model), eps_normalized, lambda, &got,
+                                    run->ready ? run->grad_distances : NULL, grad_scalar));
+    if (value) *value = got;
     return LINFDIST_OK;
 }
 

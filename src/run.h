@@ -33,6 +33,7 @@ struct linfdist_run {
     float *grad_distances;
     float grad_scalar;
     float **gradients; /* per tensor of the model; NULL for buffers */
+    float gradient_p;  /* p of the last backward pass; 0 before the first */
 };
 
 /* Distances of the batch rows in run->input. checked: layer outputs above LFD_LIMIT are NOT_FINITE; otherwise it cannot

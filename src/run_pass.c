@@ -149,6 +149,7 @@ static void backward_task(void *data, size_t unused) {
 const float *lfd_run_backward(linfdist_run *run, int want_grad_x) {
     backward_job job = {.run = run, .want_grad_x = want_grad_x};
     run->ready = 0;
+    run->gradient_p = run->p;
     lfd_serial_for(backward_task, &job, 1);
     return job.grad_x;
 }

@@ -59,6 +59,7 @@ spoil 'an unknown category' $op 's/"category": *"op"/"category":"po"/' 'unknown 
 spoil 'an unknown kind' $op 's/"random"/"rundom"/' 'unknown kind rundom'
 spoil 'an unknown layer' $layer 's/"MeanShift"/"MeanShaft"/' 'unknown layer MeanShaft'
 spoil 'an unknown loss' loss_mixture_half.safetensors 's/"loss": *"mixture"/"loss":"mixtura"/' 'unknown loss mixtura'
+spoil 'a loss without its parameter' loss_hinge_default.safetensors 's/"mix"/"mux"/' 'tensor mix is missing'
 spoil 'a missing tensor' $op 's/"gx"/"gq"/' 'tensor gx is missing'
 spoil 'a missing tolerance' $op 's/"tol\.gw"/"tol.gq"/' 'metadata tol.gw is missing'
 spoil 'a wrong shape' $op 's/\[5, *7\]/[7,5]/; s/\[3, *7, *1\]/[3,1,1]/' 'malformed'

@@ -73,7 +73,8 @@ for program in train certify; do
 done
 check 'train --help lists the recipes' sh -c "'$bin/train' --help | grep -q mnist-0.3"
 check 'train --list-recipes' run 0 train --list-recipes
-for name in published mnist-0.1 mnist-0.3 cifar10-2/255 cifar10-8/255 cifar10-16/255 digits; do
+for name in published mnist-0.1 mnist-0.3 cifar10-2/255 cifar10-8/255 cifar10-16/255 digits \
+    published-2021 mnist-2021 fashion-mnist-2021 cifar10-2021; do
     check "it lists $name" grep -q "^  $name " out
 done
 check '--list-recipes takes no value' refused train '--list-recipes takes no value' --list-recipes=all
@@ -85,8 +86,15 @@ check 'a number out of range' refused train "--p-end '1001'" --p-end 1001
 check 'a fraction by zero' refused train "--eps-train '8/0'" --eps-train 8/0
 check 'four epochs' refused train "--epochs '0,0,1,2'" --epochs 0,0,1,2
 check 'an unknown year' refused train "--augment '2020': expected a whole number from 2021 to 2022" --augment 2020
+check 'steps of lr that are no numbers' refused train "--lr-steps '3,x'" --lr-steps 3,x
 check 'an unknown recipe' refused train "--recipe 'cifar'" --recipe cifar
 check 'eps that grows from 0' refused train '--epochs 0,2' $net --epochs 0,2,0,7,8
+check 'an unknown loss' refused train "--loss 'huber': expected mixture|hinge|crossentropy" --loss huber
+check 'half a choice' refused train "--decay 'l'" --decay l
+check 'a mix above 1' refused train "--mix '1.5'" --loss hinge --mix 1.5
+check 'eps that grows from 0, as in 2021' refused train 'eps_begin is 1, eps_finish is 3' $net --epochs 1,2,2,7,8 \
+    --epochs-of 2021
+check 'constant lr to the end' refused train 'lr_begin is 8' $net --epochs 0,8,0,8,8 --epochs-of 2021
 check 'no model' refused certify '--model is needed' --eps 0.1
 check 'no radius' refused certify '--eps is needed' --model x
 check 'a bad radius' refused certify "'0.1x'" --model x --eps 0.05,0.1x
@@ -133,6 +141,23 @@ check 'three threads: the same model' cmp whole.safetensors threads.safetensors
 check 'three threads: the same checkpoint' cmp whole.ckpt threads.ckpt
 check 'another seed' run 0 train $net --seed 2 --out other.safetensors
 check 'another seed: another model' sh -c '! cmp -s whole.safetensors other.safetensors'
+
+# ---- other losses, weight decay, the schedule of 2021: what resuming needs is in the checkpoint ----
+hinge='--loss hinge --scalar fixed --weight-decay 0.05 --decay lp --epochs 0,2,0,7,8 --epochs-of 2021'
+for other in '--clip 0.5 --lr-steps 3,6' '--loss crossentropy --mix 0.5 --weight-decay 0.01' "$hinge"; do
+    loss=$(echo "$other" | cut -d ' ' -f 1-2)
+    check "train $loss" run 0 train $net $other --out one.safetensors --log one
+    check "train $loss: another model" sh -c '! cmp -s whole.safetensors one.safetensors'
+    check "train $loss: it learned" awk "BEGIN { exit !($(field out clean_accuracy) > 0.3) }"
+    check "train $loss: stopped" run 0 train $net $other --steps 70 --checkpoint one.ckpt
+    check "train $loss: resumed on three threads" run 0 train --data digits:1500,200 --resume one.ckpt --threads 3 \
+        --out two.safetensors
+    check "train $loss: the same model" cmp one.safetensors two.safetensors
+done
+check 'the 2021 recipe' run 0 train --data digits:200,50 --recipe mnist-2021 --width 32 --steps 2
+check 'a hinge has no lambda' awk -F , 'NR > 1 && $7 != 0 { exit 1 }' one/train.csv
+check 'another loss than the checkpoint has' fails train '--loss mixture: the checkpoint was trained with hinge' \
+    --data digits:1500,200 --resume one.ckpt --loss mixture
 
 # ---- stop and resume ----
 check 'stopped after 113 of 192 steps' run 0 train $net --steps 113 --checkpoint part.ckpt --log part

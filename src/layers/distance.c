@@ -17,6 +17,7 @@ static linfdist_status check(const lfd_layer_spec *spec) {
 
 static void describe(const lfd_layer_spec *spec, lfd_tensor *tensors) {
     lfd_layer_tensor(spec, ".weight", LINFDIST_ROLE_WEIGHT, spec->n_out, spec->n_in / spec->groups, &tensors[0]);
+    tensors[0].lp_rows = 1;
 }
 
 /* The argmaxes of an l_inf pass. */

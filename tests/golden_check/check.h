@@ -77,6 +77,8 @@ void check_close_within(check *c, const char *name, const float *got, const doub
 void check_close(check *c, const char *name, const float *got, size_t count);
 /* One number. */
 void check_number_close(check *c, const char *name, double got, double want, check_tolerance tolerance);
+/* The loss of a golden: "mixture", "hinge" or "crossentropy" with anything after it; other names leave the case. */
+linfdist_loss check_loss_kind(check *c, const char *name);
 double check_largest(const double *values, size_t count);
 
 /* Shape of a distance operator from the tensor "dims" = (batch, inputs, outputs, groups, positions). The goldens hold

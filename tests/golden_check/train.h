@@ -12,6 +12,7 @@ typedef struct train_case {
     size_t n_in, classes;
     size_t steps, batch;
     size_t eval_count;
+    linfdist_loss loss;
     linfdist_schedule schedule;
 } train_case;
 
