@@ -108,7 +108,7 @@ static void evaluate(void *data, size_t index) {
     if (job->grad_scalar) *job->grad_scalar = (float)grad_scalar;
 }
 
-static linfdist_status check_labels(const int32_t *labels, int64_t batch, int64_t classes) {
+linfdist_status lfd_check_labels(const int32_t *labels, int64_t batch, int64_t classes) {
     for (int64_t b = 0; b < batch; ++b)
         if (labels[b] < 0 || labels[b] >= classes)
             return lfd_fail(LINFDIST_ERROR_INVALID_ARGUMENT, "labels[%lld] is %lld, must be in [0, %lld)", (long long)b,
@@ -149,7 +149,7 @@ linfdist_status linfdist_mixture_loss(const float *logits, const float *margins,
     LFD_REQUIRE(loss);
     LFD_TRY(check_weights(lambda, clip));
     LFD_TRY(check_outputs(logits, batch, classes, "logits"));
-    LFD_TRY(check_labels(labels, batch, classes));
+    LFD_TRY(lfd_check_labels(labels, batch, classes));
     LFD_TRY(check_margins(margins, labels, batch, classes));
     mixture job = {.logits = logits, .margins = margins, .labels = labels, .batch = batch, .classes = classes,
                    .logit_scale = 1, .lambda = lambda, .clip = clip, .grad_logits = grad_logits,
@@ -169,7 +169,7 @@ linfdist_status linfdist_mixture_loss_distances(const float *distances, const in
     LFD_TRY(lfd_check_number("eps_normalized", eps_normalized, 1 / (double)LFD_LIMIT, LFD_LIMIT));
     LFD_TRY(check_weights(lambda, clip));
     LFD_TRY(check_outputs(distances, batch, classes, "distances"));
-    LFD_TRY(check_labels(labels, batch, classes));
+    LFD_TRY(lfd_check_labels(labels, batch, classes));
     mixture job = {.logits = distances, .labels = labels, .batch = batch, .classes = classes,
                    .logit_scale = -(double)scalar, .two_eps = 2 * eps_normalized, .lambda = lambda, .clip = clip,
                    .grad_logits = grad_distances, .grad_scalar = grad_scalar};
@@ -208,7 +208,7 @@ linfdist_status linfdist_margins(const float *distances, const int32_t *labels, 
     LFD_REQUIRE(distances);
     LFD_TRY(lfd_check_count("classes", classes, 2, INT32_MAX));
     LFD_TRY(check_outputs(distances, batch, classes, "distances"));
-    if (labels) LFD_TRY(check_labels(labels, batch, classes));
+    if (labels) LFD_TRY(lfd_check_labels(labels, batch, classes));
     margin_job job = {distances, labels, batch, classes, predicted, margin};
     lfd_serial_for(find_margins, &job, 1);
     return LINFDIST_OK;

@@ -45,6 +45,9 @@ linfdist_status lfd_adam_options_read(linfdist_adam_options *options, const linf
 linfdist_status lfd_check_matrix(linfdist_context *context, const float *x, size_t rows, size_t columns, size_t stride,
                                  const char *name);
 
+/* Labels in [0, classes), INVALID_ARGUMENT otherwise. */
+linfdist_status lfd_check_labels(const int32_t *labels, int64_t batch, int64_t classes);
+
 /* linfdist_distance_weights_init from one of the seed's independent sequences; the public function's is stream 0. */
 linfdist_status lfd_distance_weights_init(uint64_t seed, uint64_t stream, int64_t n_out, int64_t channels_per_group,
                                           int64_t groups, int64_t kernel_h, int64_t kernel_w, float std,
