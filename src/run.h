@@ -46,8 +46,8 @@ linfdist_status lfd_run_create(linfdist_model *model, int32_t kind, size_t max_b
 linfdist_status lfd_run_forward(linfdist_run *run, size_t batch, int32_t mode, float p, int checked);
 /* Bounds of the batch rows in run->lower[0] and run->upper[0], which are overwritten. */
 linfdist_status lfd_run_bounds(linfdist_run *run, size_t batch, int checked);
-/* Runs with a backward: gradients of the last forward pass, from grad_distances and grad_scalar. Returns dL/dx, contiguous,
- * when wanted, else NULL. */
+/* Runs with a backward: gradients of the last forward pass, from grad_distances and grad_scalar. Returns dL/dx,
+ * contiguous, when wanted, else NULL. */
 const float *lfd_run_backward(linfdist_run *run, int want_grad_x);
 
 #endif

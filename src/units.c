@@ -137,7 +137,9 @@ static int farther(double low, double high, double eps) {
 /* The largest float within eps above x. */
 static float ball_end(float x, double eps) {
     float end = lfd_float_below((double)x + eps);
-    while (farther((double)x, (double)end, eps)) end = end > 0.0f ? lfd_previous_float(end) : -lfd_next_float(0.0f - end);
+    while (farther((double)x, (double)end, eps)) {
+        end = end > 0.0f ? lfd_previous_float(end) : -lfd_next_float(0.0f - end);
+    }
     return end;
 }
 
