@@ -95,6 +95,7 @@ static void test_ball(void **state) {
     static const double radii[] = {0.0, 0.1, 0.3, 8.0 / 255, 1.0 / 3, 0x1p-25, 1e-9, 0.5 + 0x1p-53, 2.0, 1e300};
     linfdist_model *model = pixel_model(context, 1);
     float x[N_IN], lower[N_IN], upper[N_IN];
+    int inexact = 0;
     lfd_units units;
     (void)state;
     lfd_units_init(&units, model);
@@ -112,6 +113,16 @@ static void test_ball(void **state) {
             assert_true(upper[i] == 1.0f || !within(x[i], nextafterf(upper[i], 9), eps));
         }
     }
+    /* Differences that no double holds: eps is the rounded one, and the true one may be larger. */
+    for (uint32_t k = 0; k < 200; ++k) {
+        net_uniform(x, N_IN, 0x1p-41f, 0x1p-40f, k);
+        const double eps = 1.0 - (double)x[0];
+        lfd_units_ball(&units, x, eps, lower, upper);
+        inexact += !within(x[0], 1.0f, eps);
+        assert_true(within(x[0], upper[0], eps));
+        assert_true(upper[0] == (within(x[0], 1.0f, eps) ? 1.0f : nextafterf(1.0f, 0.0f)));
+    }
+    assert_true(inexact > 20 && inexact < 180);
     linfdist_model_destroy(model);
 }
 
@@ -364,6 +375,7 @@ static void test_worst(void **state) {
     options.restarts = 3;
     (void)bed_attack(&b, &options, 0.05);
     for (int i = 0; i < SAMPLES; ++i) assert_true(b.success[i] >= all[i]);
+    assert_true(memcmp(adversarial, b.adversarial, sizeof adversarial) != 0);
     options.restarts = 1;
     options.seed = 2;
     (void)bed_attack(&b, &options, 0.05);

@@ -43,8 +43,8 @@ static linfdist_lipschitz_options make_options(void) {
     return options;
 }
 
-/* Inputs all at 1, weights 0 and -1: d = c n^(1/p), and moving every input by eps moves it by eps n^(1/p). A power of
- * two for eps, so that little is lost in the difference. The statistics do not matter: the estimate is normalized. */
+/* Inputs all at 1, weights 0, and 0 and 2 in turn: d = n^(1/p), and moving every input by eps, in the direction that is
+ * the output's own, moves it by eps n^(1/p). A power of two for eps, so that little is lost in the difference. */
 static void test_known_constant(void **state) {
     static const float list[] = {1.0f, 2.0f, 8.0f, 100.0f, INFINITY};
     const double mean = 0.0;
@@ -57,7 +57,7 @@ static void test_known_constant(void **state) {
     for (int i = 0; i < 9; ++i) {
         x[i] = 0.25f;
         weight[i] = 0.0f;
-        weight[9 + i] = -1.0f;
+        weight[9 + i] = i % 2 ? 2.0f : 0.0f;
     }
     OK(linfdist_model_set_statistics(model, &statistics));
     OK(linfdist_certifier_create(model, &c));
@@ -99,6 +99,29 @@ static void test_bounds(void **state) {
     OK(linfdist_lipschitz(c, &options, x, N_IN, SAMPLES, 2.0f, estimate));
     for (int i = 0; i < SAMPLES * CLASSES; ++i) random += (double)estimate[i] / (SAMPLES * CLASSES);
     assert_true(random > 0.0 && random < 0.5 * at_2);
+    linfdist_certifier_destroy(c);
+}
+
+/* The best iterate of the best start: more steps or starts on the same path never lose what was found. */
+static void test_best(void **state) {
+    linfdist_certifier *c = make_certifier(context);
+    linfdist_lipschitz_options options = make_options();
+    float x[SAMPLES * N_IN], before[SAMPLES * CLASSES] = {0}, estimate[SAMPLES * CLASSES];
+    (void)state;
+    pixel_values(x, LENGTH(x), 1);
+    options.eps_normalized = 3.0; /* so large that a step may lose again */
+    for (options.restarts = 1; options.restarts <= 3; ++options.restarts) {
+        OK(linfdist_lipschitz(c, &options, x, N_IN, SAMPLES, INFINITY, estimate));
+        for (int i = 0; i < SAMPLES * CLASSES; ++i) assert_true(estimate[i] >= before[i]);
+        memcpy(before, estimate, sizeof before);
+    }
+    options.restarts = 1;
+    memset(before, 0, sizeof before);
+    for (options.steps = 1; options.steps <= 10; ++options.steps) {
+        OK(linfdist_lipschitz(c, &options, x, N_IN, SAMPLES, INFINITY, estimate));
+        for (int i = 0; i < SAMPLES * CLASSES; ++i) assert_true(estimate[i] >= before[i]);
+        memcpy(before, estimate, sizeof before);
+    }
     linfdist_certifier_destroy(c);
 }
 
@@ -184,7 +207,8 @@ static void test_out_of_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_known_constant), cmocka_unit_test(test_bounds),        cmocka_unit_test(test_same_bits),
+        cmocka_unit_test(test_known_constant), cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_best),           cmocka_unit_test(test_same_bits),
         cmocka_unit_test(test_bad_arguments),  cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests_name("lipschitz", tests, setup, teardown);
