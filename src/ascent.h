@@ -30,8 +30,7 @@ uint64_t lfd_hash_word(uint64_t hash, uint64_t word);
 
 /* The row's box: within eps of the centre and inside the range of the units. */
 void lfd_ascent_box(lfd_ascent *ascent, size_t row, const float *centre);
-/* The row begins at its centre, or beside it: the published programs' N(0, (eps/4)^2) clipped to -+eps/2, in the box.
- */
+/* The row begins at its centre, or with random (or NULL) beside it: N(0, (eps/4)^2) clipped to -+eps/2, in the box. */
 void lfd_ascent_start(lfd_ascent *ascent, size_t row, const float *centre, lfd_random *random);
 /* All of the first count rows are open. */
 void lfd_ascent_open(lfd_ascent *ascent, size_t count);

@@ -2,7 +2,6 @@
  * chunks and owns all it needs; results reach the caller's arrays when nothing can fail any more. */
 #include <float.h>
 #include <math.h>
-#include <stddef.h>
 #include <string.h>
 
 #include "../lib/math.h"
