@@ -103,7 +103,7 @@ linfdist_status linfdist_lp_decay(linfdist_context *context, int64_t rows, int64
     LFD_REQUIRE(context);
     LFD_REQUIRE(weights);
     LFD_TRY(lfd_check_extent("weights", rows, columns, columns));
-    LFD_TRY(lfd_check_p(p));
+    LFD_TRY(lfd_check_p("p", p));
     LFD_TRY(lfd_check_number("rate", rate, 0, 1));
     LFD_TRY(lfd_check_matrix(context, weights, (size_t)rows, (size_t)columns, (size_t)columns, "weights"));
     lfd_lp_decay(context, (size_t)rows, (size_t)columns, p, rate, 1, weights);

@@ -198,7 +198,7 @@ static double cross_weight_of(const linfdist_loss *loss, double lambda) {
     }
 }
 
-static linfdist_status check_labels(const int32_t *labels, int64_t batch, int64_t classes) {
+linfdist_status lfd_check_labels(const int32_t *labels, int64_t batch, int64_t classes) {
     for (int64_t b = 0; b < batch; ++b)
         if (labels[b] < 0 || labels[b] >= classes)
             return lfd_fail(LINFDIST_ERROR_INVALID_ARGUMENT, "labels[%lld] is %lld, must be in [0, %lld)", (long long)b,
@@ -243,7 +243,7 @@ linfdist_status linfdist_loss_logits(const linfdist_loss *loss, const float *log
     LFD_REQUIRE(value);
     LFD_TRY(read_loss(&read, loss, lambda));
     LFD_TRY(check_outputs(logits, batch, classes, "logits"));
-    LFD_TRY(check_labels(labels, batch, classes));
+    LFD_TRY(lfd_check_labels(labels, batch, classes));
     LFD_TRY(check_margins(margins, labels, batch, classes));
     evaluation job = {.loss = &read,
                       .logits = logits,
@@ -272,7 +272,7 @@ linfdist_status linfdist_loss_distances(const linfdist_loss *loss, const float *
     LFD_TRY(lfd_check_number("eps_normalized", eps_normalized, LFD_EPS_LEAST, LFD_LIMIT));
     LFD_TRY(read_loss(&read, loss, lambda));
     LFD_TRY(check_outputs(distances, batch, classes, "distances"));
-    LFD_TRY(check_labels(labels, batch, classes));
+    LFD_TRY(lfd_check_labels(labels, batch, classes));
     evaluation job = {.loss = &read,
                       .logits = distances,
                       .labels = labels,
@@ -316,7 +316,7 @@ linfdist_status linfdist_margins(const float *distances, const int32_t *labels, 
     LFD_REQUIRE(distances);
     LFD_TRY(lfd_check_count("classes", classes, 2, INT32_MAX));
     LFD_TRY(check_outputs(distances, batch, classes, "distances"));
-    if (labels) LFD_TRY(check_labels(labels, batch, classes));
+    if (labels) LFD_TRY(lfd_check_labels(labels, batch, classes));
     margin_job job = {distances, labels, batch, classes, predicted, margin};
     lfd_serial_for(find_margins, &job, 1);
     return LINFDIST_OK;

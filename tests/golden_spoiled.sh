@@ -63,6 +63,7 @@ spoil 'a loss without its parameter' loss_hinge_default.safetensors 's/"mix"/"mu
 spoil 'a missing tensor' $op 's/"gx"/"gq"/' 'tensor gx is missing'
 spoil 'a missing tolerance' $op 's/"tol\.gw"/"tol.gq"/' 'metadata tol.gw is missing'
 spoil 'a wrong shape' $op 's/\[5, *7\]/[7,5]/; s/\[3, *7, *1\]/[3,1,1]/' 'malformed'
+spoil 'missing PGD images' train_mlp.safetensors 's/"pgd\.x_inf"/"pgd.x_inq"/' 'tensor pgd.x_inf is missing or too long'
 spoil 'a schedule that differs' schedule.json 's/"p_end":1000.0/"p_end":999.5/' 'want'
 spoil 'a schedule without a field' schedule.json 's/"p_end"/"q_end"/' 'p_end is missing'
 spoil 'a schedule that is no JSON' schedule.json 's/{"schedules"/["schedules"/' 'line 1'

@@ -486,10 +486,10 @@ LINFDIST_API linfdist_status linfdist_optimizer_create_adam(linfdist_model *mode
                                                             const linfdist_adam_options *options,
                                                             linfdist_optimizer **optimizer);
 LINFDIST_API void linfdist_optimizer_destroy(linfdist_optimizer *optimizer);
-/* One linfdist_adam_update of every parameter, after the weight decay that the options ask for, from the run's gradients,
- * which must belong to the same model (SHAPE otherwise, STATE for an inference run) and be finite (NOT_FINITE otherwise,
- * nothing changed). lr for weights and biases, scalar_lr for the scalar, both in [0, 2^100], and lr weight_decay <= 1.
- * STATE: the l_p decay before the run's first backward pass. */
+/* One linfdist_adam_update of every parameter, with the weight decay that the options ask for, from the run's
+ * gradients, which must belong to the same model (SHAPE otherwise, STATE for an inference run) and be finite
+ * (NOT_FINITE otherwise, nothing changed). lr for weights and biases, scalar_lr for the scalar, both in [0, 2^100], and
+ * lr weight_decay <= 1. STATE: the l_p decay before the run's first backward pass. */
 LINFDIST_API linfdist_status linfdist_optimizer_step(linfdist_optimizer *optimizer, const linfdist_run *run, double lr,
                                                      double scalar_lr);
 /* First and second moments of the model's tensor index (RANGE for others), as views; data is NULL for running means.
@@ -541,6 +541,57 @@ LINFDIST_API linfdist_status linfdist_certify(const linfdist_certifier *certifie
 LINFDIST_API linfdist_status linfdist_certify_at(const linfdist_certifier *certifier, int32_t method, const float *x,
                                                  int64_t x_stride, int64_t n, double eps_raw, int32_t *predicted,
                                                  int32_t *certified);
+
+/* ---- attack ------------------------------------------------------------------------------------------------------ */
+
+typedef struct linfdist_attack_options {
+    size_t struct_size;
+    int64_t steps;        /* of each start: 100, at least 1 */
+    double step_fraction; /* step size / eps_raw: 1/4 */
+    int64_t restarts;     /* starts with each p: 1; more than one needs random_start */
+    int32_t random_start; /* 1: beside x by N(0, (eps/4)^2) clipped to -+eps/2; 0: at x */
+    int32_t clamp;        /* 1: pixels stay in the valid range of the model's statistics; 0: in the ball only */
+    int32_t last_iterate; /* 0: every iterate is judged, x first, and the first success ends the attack; 1: the last
+                             one of each start alone, as in the published programs */
+    int64_t p_count;      /* 0: gradients of the net itself, at p = infinity */
+    const float *p;       /* p_count values in [1, 1000] or infinity, read during the call only: gradients of the net
+                             with the same weights at each of them in turn */
+    uint64_t seed;        /* 2021 */
+} linfdist_attack_options;
+
+LINFDIST_API linfdist_status linfdist_attack_options_init(linfdist_attack_options *options, size_t struct_size);
+/* Projected gradient descent against the snapshot, on raw pixels x (n x n_in) with their labels: steps along the sign
+ * (sign(0) = 0) of the gradient of the cross-entropy of z = -scalar d, kept within eps_raw (finite, >= 0) of x. Success
+ * is judged by the floating-point net at p = infinity: the lowest index of the smallest distance is not the label. The
+ * worst of all starts and all p is reported: a success, or else the smallest margin min_{j != y} d_j - d_y. A sample
+ * that is wrong without any attack is a success with itself (last_iterate: with what the attack makes of it).
+ * Outputs, each or NULL: adversarial (n x n_in, may be x), pixels that really lie in the ball, in exact arithmetic, and
+ * in the valid range; predicted, n; success, n values 1 or 0. A sample's result depends on the options and its own
+ * pixels, not on the batch it comes in. options or NULL for the defaults. Errors: INVALID_ARGUMENT (labels, options),
+ * RANGE for a pixel outside the valid range, NOT_FINITE (a pixel; or a surrogate's values above 2^100),
+ * OUT_OF_MEMORY. */
+LINFDIST_API linfdist_status linfdist_attack(const linfdist_certifier *certifier,
+                                             const linfdist_attack_options *options, const float *x, int64_t x_stride,
+                                             const int32_t *labels, int64_t n, double eps_raw, float *adversarial,
+                                             int64_t adversarial_stride, int32_t *predicted, int32_t *success);
+
+typedef struct linfdist_lipschitz_options {
+    size_t struct_size;
+    double eps_normalized; /* 1/255, > 0 */
+    int64_t steps;         /* 20 */
+    double step_fraction;  /* step size / eps: 1/4 */
+    int64_t restarts;      /* 5 random starts, as those of an attack */
+    uint64_t seed;         /* 2021 */
+} linfdist_lipschitz_options;
+
+LINFDIST_API linfdist_status linfdist_lipschitz_options_init(linfdist_lipschitz_options *options, size_t struct_size);
+/* Local Lipschitz constants of the distances at p in the max norm, from below: estimate (n x classes, contiguous)
+ * receives the largest |d_k(x') - d_k(x)| / eps that sign-gradient ascent finds for each output k on its own, over all
+ * iterates x' within eps of the normalized x; pixels are not clamped. At p = infinity it is at most 1, up to rounding.
+ * x: raw pixels n x n_in. options or NULL for the defaults. Errors: as linfdist_attack. */
+LINFDIST_API linfdist_status linfdist_lipschitz(const linfdist_certifier *certifier,
+                                                const linfdist_lipschitz_options *options, const float *x,
+                                                int64_t x_stride, int64_t n, float p, float *estimate);
 
 /* ---- files ------------------------------------------------------------------------------------------------------- */
 

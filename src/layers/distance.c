@@ -59,7 +59,7 @@ static void backward(const lfd_layer_pass *pass, const float *x, const float *y,
     lfd_dims dims = dims_of(pass);
     if (grad_x) memset(grad_x, 0, dims.batch * dims.n_in * sizeof *grad_x);
     lfd_distance_backward(pass->context, &dims, pass->p, x, pass->tensors[0].data, y, argmax_of(pass), grad_y, grad_x,
-                          pass->gradients[0]);
+                          pass->gradients ? pass->gradients[0] : NULL);
 }
 
 const struct lfd_layer_ops lfd_layer_distance = {

@@ -135,6 +135,28 @@ AT(linfdist_adam_options, epsilon, 24);
 AT(linfdist_adam_options, weight_decay, 32);
 AT(linfdist_adam_options, decay, 40);
 
+/* linfdist_attack_options */
+SIZE(linfdist_attack_options, 72);
+AT(linfdist_attack_options, struct_size, 0);
+AT(linfdist_attack_options, steps, 8);
+AT(linfdist_attack_options, step_fraction, 16);
+AT(linfdist_attack_options, restarts, 24);
+AT(linfdist_attack_options, random_start, 32);
+AT(linfdist_attack_options, clamp, 36);
+AT(linfdist_attack_options, last_iterate, 40);
+AT(linfdist_attack_options, p_count, 48);
+AT(linfdist_attack_options, p, 56);
+AT(linfdist_attack_options, seed, 64);
+
+/* linfdist_lipschitz_options */
+SIZE(linfdist_lipschitz_options, 48);
+AT(linfdist_lipschitz_options, struct_size, 0);
+AT(linfdist_lipschitz_options, eps_normalized, 8);
+AT(linfdist_lipschitz_options, steps, 16);
+AT(linfdist_lipschitz_options, step_fraction, 24);
+AT(linfdist_lipschitz_options, restarts, 32);
+AT(linfdist_lipschitz_options, seed, 40);
+
 #endif
 
 #define VALUE(name, value) _Static_assert(name == (value), "value of " #name)

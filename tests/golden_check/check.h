@@ -42,8 +42,6 @@ void check_fail(check *c, const char *format, ...) __attribute__((format(printf,
 _Noreturn void check_stop(check *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Leaves the case as one that is not for this version. */
 _Noreturn void check_skip(check *c, const char *why);
-/* A remark that changes nothing. */
-void check_note(const check *c, const char *note);
 /* Leaves the case unless the library call succeeded. */
 void check_ok(check *c, linfdist_status status, const char *call);
 #define CHECK(c, call) check_ok(c, call, #call)

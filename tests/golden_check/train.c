@@ -182,7 +182,7 @@ void check_train(check *c) {
     read_loss(c, &t);
     train_check_snapshots(c, &t);
     train_check_evaluation(c, &t);
+    if (check_has(c, "pgd.x_p8")) train_check_attack(c, &t);
     train_check_trajectory(c, &t);
     train_check_end_to_end(c, &t);
-    if (check_has(c, "pgd.x_p8")) check_note(c, "the PGD tensors are skipped: the attack is not in this version");
 }

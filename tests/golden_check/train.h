@@ -47,6 +47,8 @@ void train_update(check *c, const train_case *t, const train_numbers *now);
 void train_check_snapshots(check *c, const train_case *t);
 void train_check_trajectory(check *c, const train_case *t);
 void train_check_evaluation(check *c, const train_case *t);
+/* PGD images of the stored final state, which the evaluation left in the model. */
+void train_check_attack(check *c, const train_case *t);
 /* Evaluation of the state that our own training reached. */
 void train_check_end_to_end(check *c, const train_case *t);
 
