@@ -1,41 +1,27 @@
-/* Certifies a model file on a test set: how many predictions are right, and provably so within a radius. */
+/* Certifies a model file on a test set: how many predictions are right, and provably so within a radius; and, with an
+ * attack, how many survive it: certified <= robust <= clean. */
 #include <linfdist/linfdist.h>
 
 #include "args.h"
+#include "bracket.h"
 #include "evaluate.h"
 #include "progress.h"
 
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { EXIT_USAGE = 2, MAX_RADII = 64, CHUNK = 512 };
+enum { EXIT_USAGE = 2, CHUNK = 512 };
 
 typedef struct options {
-    const char *model, *data, *eps, *method, *csv;
+    const char *model, *data, *eps, *method, *csv, *gradients;
     int64_t limit, threads;
     uint64_t seed;
-    int32_t method_id;
-    double radii[MAX_RADII];
-    int radius_count;
+    number_list radii;
+    attack_settings attack; /* its list of p is empty without --attack */
 } options;
-
-static int parse_radii(options *o, problem *what) {
-    const char *text = o->eps;
-    for (;;) {
-        char one[64];
-        size_t length = strcspn(text, ",");
-        snprintf(one, sizeof one, "%.*s", length < sizeof one ? (int)length : 0, text);
-        if (o->radius_count == MAX_RADII) return problem_set(what, "--eps '%s': more than %d radii", o->eps, MAX_RADII);
-        double *radius = &o->radii[o->radius_count++];
-        if (parse_real(one, radius) != 0 || !(*radius >= 0.0 && *radius <= 1000.0))
-            return problem_set(what, "--eps '%s': '%.*s' is no number or fraction from 0 to 1000", o->eps, (int)length,
-                               text);
-        if (text[length] == '\0') return 0;
-        text += length + 1;
-    }
-}
 
 static const char methods_help[] =
     "\nmargin    half the gap between the two smallest distances, from one pass. It is the bound of real\n"
@@ -50,6 +36,11 @@ static int parse(options *o, int argc, char **argv, problem *what) {
         {"data", ARG_TEXT, &o->data, 0, 0, "SET", DATASET_SPECS " (default: digits)", 0, 0},
         {"eps", ARG_TEXT, &o->eps, 0, 0, "LIST", "radii in raw pixels in [0,1], such as 0.1,8/255", 0, 0},
         {"method", ARG_TEXT, &o->method, 0, 0, "NAME", "margin (default) or interval", 0, 0},
+        {"attack", ARG_TEXT, &o->gradients, 0, 0, "LIST", "also attack, with the gradients at these p: inf,40,100,300",
+         0, 0},
+        {"steps", ARG_COUNT, &o->attack.steps, 1, 1e9, "N", "of the attack's starts (100)", 0, 0},
+        {"restarts", ARG_COUNT, &o->attack.restarts, 1, 1e9, "N", "random starts of the attack with each p (1)", 0, 0},
+        {"start-seed", ARG_SEED, &o->attack.seed, 0, 0, "N", "of the random starts (2021)", 0, 0},
         {"limit", ARG_COUNT, &o->limit, 1, 1e15, "N", "only the first N test images", 0, 0},
         {"csv", ARG_TEXT, &o->csv, 0, 0, "FILE",
          "index, label, predicted, margin (normalized), radius (raw) of each image", 0, 0},
@@ -66,34 +57,9 @@ static int parse(options *o, int argc, char **argv, problem *what) {
     if (status != 0) return status;
     if (!o->model || !o->eps)
         return problem_set(what, "--%s is needed; --help lists all flags", o->model ? "eps" : "model");
-    if (strcmp(o->method, "margin") != 0 && strcmp(o->method, "interval") != 0)
-        return problem_set(what, "--method '%s': expected margin or interval", o->method);
-    o->method_id = strcmp(o->method, "interval") == 0 ? LINFDIST_METHOD_INTERVAL : LINFDIST_METHOD_MARGIN;
-    return parse_radii(o, what);
-}
-
-static int load_certifier(const options *o, dataset *data, linfdist_certifier **certifier, problem *what) {
-    linfdist_context_options settings;
-    linfdist_context *context = NULL;
-    linfdist_model *model = NULL;
-    linfdist_model_info info = {.struct_size = sizeof info};
-    int status = problem_check(what, linfdist_context_options_init(&settings, sizeof settings));
-    settings.threads = (int32_t)o->threads;
-    if (status == 0) status = problem_check(what, linfdist_context_create(&settings, &context));
-    if (status == 0) status = problem_check(what, linfdist_model_load(context, o->model, &model));
-    if (status == 0) status = problem_check(what, linfdist_model_get_info(model, &info));
-    if (status == 0)
-        (void)dataset_fit(data, info.height, info.width_px); /* crops of the images, where it has seen such */
-    if (status == 0 && (info.n_in != data->n_in || info.classes != data->classes))
-        status =
-            problem_set(what, "%s takes %" PRId64 " inputs to %" PRId64 " classes; %s has %" PRId64 " and %" PRId64,
-                        o->model, info.n_in, info.classes, data->name, data->n_in, data->classes);
-    if (status == 0 && !info.has_statistics)
-        status = problem_set(what, "%s has no data statistics: raw radii have no meaning for it", o->model);
-    if (status == 0) status = problem_check(what, linfdist_certifier_create(model, certifier));
-    linfdist_model_destroy(model);
-    linfdist_context_destroy(context);
-    return status;
+    if (parse_method(o->method, &o->attack.method, what) != 0) return -1;
+    if (parse_list("eps", o->eps, 0, 1000, &o->radii, what) != 0) return -1;
+    return o->gradients ? parse_list("attack", o->gradients, 1, INFINITY, &o->attack.p, what) : 0;
 }
 
 static int write_rows(const options *o, const linfdist_certifier *certifier, const dataset *data, int64_t count,
@@ -104,8 +70,8 @@ static int write_rows(const options *o, const linfdist_certifier *certifier, con
     for (int64_t first = 0; first < count; first += CHUNK) {
         int64_t n = count - first < CHUNK ? count - first : CHUNK;
         dataset_raw(data, &data->test, first, n, raw);
-        if (problem_check(
-                what, linfdist_certify(certifier, o->method_id, raw, data->n_in, n, predicted, margin, radius)) != 0)
+        if (problem_check(what, linfdist_certify(certifier, o->attack.method, raw, data->n_in, n, predicted, margin,
+                                                 radius)) != 0)
             return -1;
         for (int64_t i = 0; i < n; ++i)
             fprintf(out, "%" PRId64 ",%d,%d,%.9g,%.9g\n", first + i, (int)data->test.labels[first + i],
@@ -129,27 +95,52 @@ static int write_csv(const options *o, const linfdist_certifier *certifier, cons
     return status;
 }
 
-static int work(const options *o, problem *what) {
+static int certify(const options *o, const linfdist_certifier *certifier, const dataset *data, int64_t count,
+                   problem *what) {
     double started = seconds_now();
-    accuracy results[MAX_RADII];
+    accuracy results[LIST_MOST];
+    printf("%-12s %-10s %-10s  (%s, %" PRId64 " images, %s)\n", "eps", "clean", "certified", data->name, count,
+           o->method);
+    for (int i = 0; i < o->radii.count; ++i) {
+        double eps = o->radii.values[i];
+        if (evaluate(certifier, o->attack.method, data, &data->test, count, eps, &results[i], what) != 0) return -1;
+        printf("%-12.6g %-10.4f %-10.4f\n", eps, accuracy_clean(&results[i]), accuracy_certified(&results[i]));
+    }
+    for (int i = 0; i < o->radii.count; ++i)
+        print_result(stdout, &results[i], o->attack.method, o->radii.values[i], -1, seconds_now() - started);
+    return 0;
+}
+
+/* The same with the attack: certified <= robust <= clean, and the width of what is left open. */
+static int certify_and_attack(const options *o, const linfdist_certifier *certifier, const dataset *data, int64_t count,
+                              problem *what) {
+    double started = seconds_now();
+    bracket results[LIST_MOST];
+    printf("%-12s %-10s %-10s %-10s %-10s  (%s, %" PRId64 " images, %s)\n", "eps", "certified", "<= robust", "<= clean",
+           "width", data->name, count, o->method);
+    for (int i = 0; i < o->radii.count; ++i) {
+        double eps = o->radii.values[i];
+        bracket *b = &results[i];
+        if (bracket_measure(certifier, &o->attack, data, count, eps, b, NULL, what) != 0) return -1;
+        printf("%-12.6g %-10.4f %-10.4f %-10.4f %-10.4f\n", eps, bracket_fraction(b, b->certified),
+               bracket_fraction(b, b->robust), bracket_fraction(b, b->clean),
+               bracket_fraction(b, b->robust - b->certified));
+    }
+    for (int i = 0; i < o->radii.count; ++i)
+        bracket_print(stdout, &results[i], &o->attack, o->radii.values[i], seconds_now() - started);
+    return 0;
+}
+
+static int work(const options *o, problem *what) {
     dataset data;
     linfdist_certifier *certifier = NULL;
-    if (dataset_open(&data, o->data, o->seed, DATASET_TEST, what) != 0) return -1;
-    if (data.note[0]) fprintf(stderr, "certify: %s\n", data.note);
+    if (open_test_images("certify", o->data, o->seed, &data, what) != 0) return -1;
     int64_t count = o->limit > 0 && o->limit < data.test.count ? o->limit : data.test.count;
-    int status = load_certifier(o, &data, &certifier, what);
+    int status = load_certifier(o->model, o->threads, &data, &certifier, what);
     if (status == 0 && o->csv) status = write_csv(o, certifier, &data, count, what);
     if (status == 0)
-        printf("%-12s %-10s %-10s  (%s, %" PRId64 " images, %s)\n", "eps", "clean", "certified", data.name, count,
-               o->method);
-    for (int i = 0; status == 0 && i < o->radius_count; ++i) {
-        status = evaluate(certifier, o->method_id, &data, &data.test, count, o->radii[i], &results[i], what);
-        if (status == 0)
-            printf("%-12.6g %-10.4f %-10.4f\n", o->radii[i], accuracy_clean(&results[i]),
-                   accuracy_certified(&results[i]));
-    }
-    for (int i = 0; status == 0 && i < o->radius_count; ++i)
-        print_result(stdout, &results[i], o->method_id, o->radii[i], -1, seconds_now() - started);
+        status = o->gradients ? certify_and_attack(o, certifier, &data, count, what)
+                              : certify(o, certifier, &data, count, what);
     if (status == 0 && fflush(stdout) != 0) status = problem_set(what, "standard output cannot be written");
     linfdist_certifier_destroy(certifier);
     dataset_close(&data);
@@ -157,7 +148,10 @@ static int work(const options *o, problem *what) {
 }
 
 int main(int argc, char **argv) {
-    options o = {.data = "digits", .method = "margin", .seed = 2021};
+    options o = {.data = "digits",
+                 .method = "margin",
+                 .seed = 2021,
+                 .attack = {.steps = 100, .restarts = 1, .step_fraction = 0.25, .seed = 2021}};
     problem what;
     int status = parse(&o, argc, argv, &what);
     if (status == 1) return EXIT_SUCCESS;

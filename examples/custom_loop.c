@@ -55,6 +55,8 @@ static void train(linfdist_model *model, const dataset *data, batches *source, i
     require(linfdist_optimizer_create_adam(model, NULL, &optimizer));
     int64_t per_epoch = batches_per_epoch(source);
     linfdist_schedule schedule = make_schedule(epochs, per_epoch, data->std);
+    linfdist_loss loss; /* or LINFDIST_LOSS_HINGE, LINFDIST_LOSS_CROSSENTROPY */
+    require(linfdist_loss_init(&loss, sizeof loss, LINFDIST_LOSS_MIXTURE));
 
     for (int64_t step = 0; step < epochs * per_epoch; ++step) {
         const float *x;
@@ -66,15 +68,15 @@ static void train(linfdist_model *model, const dataset *data, batches *source, i
 
         require(linfdist_forward(run, x, data->n_in, count, LINFDIST_TRAIN, (float)now.p));
 
-        double loss; /* your own: read linfdist_run_distances, write linfdist_run_output_gradients */
-        require(linfdist_run_mixture_loss(run, labels, now.eps_normalized, now.lambda, 1.0, &loss));
+        double value; /* your own: read linfdist_run_distances, write linfdist_run_output_gradients */
+        require(linfdist_run_loss(run, &loss, labels, now.eps_normalized, now.lambda, &value));
 
         require(linfdist_run_zero_gradients(run));
         require(linfdist_backward(run, NULL, 0));
         require(linfdist_optimizer_step(optimizer, run, now.lr, now.scalar_lr)); /* or step the gradients yourself */
 
         if ((step + 1) % per_epoch == 0)
-            fprintf(stderr, "epoch %lld  loss %.4f  p %.4g\n", (long long)(step / per_epoch + 1), loss, now.p);
+            fprintf(stderr, "epoch %lld  loss %.4f  p %.4g\n", (long long)(step / per_epoch + 1), value, now.p);
     }
     linfdist_optimizer_destroy(optimizer);
     linfdist_run_destroy(run);

@@ -27,6 +27,7 @@ typedef struct trainer {
     linfdist_optimizer *optimizer;
     linfdist_run *run;
     batches *source;
+    linfdist_loss loss;
     linfdist_schedule schedule;
     position at;
     int32_t *predicted; /* of one batch */
@@ -59,32 +60,42 @@ static int64_t steps_done(const trainer *t) {
     return t->at.epoch * t->schedule.batches_per_epoch + t->at.batch;
 }
 
-/* Everything the settings say about the schedule; bad combinations are errors of usage. */
+/* What the five numbers of --epochs mean. */
+static void plan_epochs(const settings *s, linfdist_schedule *plan) {
+    const int64_t *e = s->epochs;
+    const int of_2021 = s->epochs_of == EPOCHS_OF_2021;
+    plan->eps_begin = e[0];
+    plan->eps_finish = of_2021 ? e[0] + e[2] : e[1];
+    plan->p_begin = of_2021 ? e[1] : e[2];
+    plan->p_finish = e[3];
+    plan->epochs = e[4];
+    plan->lr_begin = of_2021 ? e[1] : 0;
+}
+
+/* Everything the settings say about the loss and the schedule; bad combinations are errors of usage. */
 static int plan(trainer *t) {
     const settings *s = &t->chosen;
     linfdist_schedule *plan = &t->schedule;
+    linfdist_schedule_point first = {.struct_size = sizeof first};
+    t->loss = settings_loss(s);
     if (problem_check(&t->what, linfdist_schedule_init(plan, sizeof *plan)) != 0) return -1;
+    plan_epochs(s, plan);
     plan->batches_per_epoch = batches_per_epoch(t->source);
-    plan->eps_begin = s->epochs[0];
-    plan->eps_finish = s->epochs[1];
-    plan->p_begin = s->epochs[2];
-    plan->p_finish = s->epochs[3];
-    plan->epochs = s->epochs[4];
     plan->p_start = s->p_start;
     plan->p_end = s->p_end;
     plan->eps_train_normalized = s->eps_train / t->data.std;
-    plan->lambda_start = s->lam0;
+    plan->eps_smooth = s->eps_smooth;
+    plan->lambda_start = t->loss.kind == LINFDIST_LOSS_MIXTURE ? s->lam0 : 0.0;
     plan->lambda_end = s->lam_end;
     plan->lr = s->lr;
+    plan->decay_count = s->lr_steps.count;
+    plan->decay_epochs = s->lr_steps.values;
     plan->scalar_lr = s->scalar_lr;
-    linfdist_schedule_point first = {.struct_size = sizeof first};
-    if (problem_check(&t->what, linfdist_schedule_at(plan, 0, &first)) != 0) return -1;
-    if (first.eps_normalized <= 0.0)
-        return problem_set(&t->what,
-                           "--epochs %" PRId64 ",%" PRId64 ",...: eps would grow from 0, where the mixture "
-                           "loss is not defined; start with 0,0",
-                           s->epochs[0], s->epochs[1]);
-    return 0;
+    if (linfdist_schedule_at(plan, 0, &first) == LINFDIST_OK) return 0;
+    const int64_t *e = s->epochs;
+    return problem_set(&t->what,
+                       "the schedule of --epochs %" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ": %s", e[0],
+                       e[1], e[2], e[3], e[4], linfdist_last_error());
 }
 
 static int create_context(trainer *t) {
@@ -92,6 +103,14 @@ static int create_context(trainer *t) {
     if (problem_check(&t->what, linfdist_context_options_init(&options, sizeof options)) != 0) return -1;
     options.threads = (int32_t)t->chosen.threads;
     return problem_check(&t->what, linfdist_context_create(&options, &t->context));
+}
+
+static int create_optimizer(trainer *t) {
+    linfdist_adam_options options;
+    if (problem_check(&t->what, linfdist_adam_options_init(&options, sizeof options)) != 0) return -1;
+    options.weight_decay = t->chosen.weight_decay;
+    options.decay = settings_decay(&t->chosen);
+    return problem_check(&t->what, linfdist_optimizer_create_adam(t->model, &options, &t->optimizer));
 }
 
 static int create_model(trainer *t) {
@@ -104,12 +123,13 @@ static int create_model(trainer *t) {
     options.depth = t->chosen.depth;
     options.width = t->chosen.width;
     options.identity_value = (float)t->chosen.identity;
+    options.learned_scalar = t->chosen.scalar == SCALAR_LEARNED;
     options.seed = t->chosen.seed;
     linfdist_statistics statistics = {sizeof statistics, t->data.channels, t->data.mean, t->data.std, 0.0, 1.0};
     if (problem_check(&t->what, linfdist_model_create_mlp(t->context, &options, &t->model)) != 0 ||
         problem_check(&t->what, linfdist_model_set_statistics(t->model, &statistics)) != 0)
         return -1;
-    return problem_check(&t->what, linfdist_optimizer_create_adam(t->model, NULL, &t->optimizer));
+    return create_optimizer(t);
 }
 
 /* Model, optimizer, settings and position from the checkpoint; state receives its text. */
@@ -209,8 +229,8 @@ static int train_step(trainer *t) {
     if (problem_check(&t->what, linfdist_schedule_at(&t->schedule, steps_done(t), &now)) != 0 ||
         problem_check(&t->what, linfdist_run_zero_gradients(t->run)) != 0 ||
         problem_check(&t->what, linfdist_forward(t->run, x, t->data.n_in, count, LINFDIST_TRAIN, (float)now.p)) != 0 ||
-        problem_check(&t->what,
-                      linfdist_run_mixture_loss(t->run, labels, now.eps_normalized, now.lambda, 1.0, &loss)) != 0 ||
+        problem_check(&t->what, linfdist_run_loss(t->run, &t->loss, labels, now.eps_normalized, now.lambda, &loss)) !=
+            0 ||
         problem_check(&t->what, linfdist_backward(t->run, NULL, 0)) != 0 ||
         problem_check(&t->what, linfdist_optimizer_step(t->optimizer, t->run, now.lr, now.scalar_lr)) != 0)
         return -1;

@@ -5,7 +5,8 @@
 #include <float.h>
 
 linfdist_status linfdist_adam_options_init(linfdist_adam_options *options, size_t struct_size) {
-    const linfdist_adam_options defaults = {.beta1 = 0.9, .beta2 = 0.99, .epsilon = 1e-10};
+    const linfdist_adam_options defaults = {
+        .beta1 = 0.9, .beta2 = 0.99, .epsilon = 1e-10, .decay = LINFDIST_DECAY_PLAIN};
     return lfd_options_init(options, struct_size, &defaults, sizeof defaults, sizeof defaults, "options");
 }
 
@@ -16,7 +17,9 @@ linfdist_status lfd_adam_options_read(linfdist_adam_options *options, const linf
     LFD_TRY(lfd_check_number("beta1", options->beta1, 0, 0.999999));
     LFD_TRY(lfd_check_number("beta2", options->beta2, 0, 0.999999));
     /* As a float it must not become 0, which would make 0 / 0 of a gradient that never came. */
-    return lfd_check_number("epsilon", options->epsilon, FLT_MIN, 1);
+    LFD_TRY(lfd_check_number("epsilon", options->epsilon, FLT_MIN, 1));
+    LFD_TRY(lfd_check_number("weight_decay", options->weight_decay, 0, 1));
+    return lfd_check_count("decay", options->decay, LINFDIST_DECAY_PLAIN, LINFDIST_DECAY_LP);
 }
 
 typedef struct preparation {
@@ -66,12 +69,14 @@ linfdist_status linfdist_adam_update(linfdist_context *context, const linfdist_a
     LFD_TRY(lfd_check_extent("gradient", 1, n, n));
     LFD_TRY(lfd_check_count("step", step, 1, INT64_MAX));
     LFD_TRY(lfd_check_number("lr", lr, 0, (double)LFD_LIMIT));
+    LFD_TRY(lfd_check_decay_rate(lr, read.weight_decay));
     const size_t count = (size_t)n;
     LFD_TRY(lfd_check_matrix(context, gradient, 1, count, count, "gradient"));
     LFD_TRY(lfd_check_matrix(context, w, 1, count, count, "w"));
     LFD_TRY(lfd_check_matrix(context, m, 1, count, count, "m"));
     LFD_TRY(lfd_check_matrix(context, v, 1, count, count, "v"));
     LFD_TRY(check_second_moments(v, n));
+    lfd_lp_decay(context, count, 1, 2, lr, read.weight_decay, w);
     lfd_adam adam;
     lfd_adam_prepare(&adam, read.beta1, read.beta2, read.epsilon, step, lr);
     lfd_adam_apply(context, &adam, count, gradient, w, m, v);

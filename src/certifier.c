@@ -6,17 +6,13 @@
 #include <math.h>
 #include <string.h>
 
+#include "certifier.h"
 #include "ops.h"
 #include "run.h"
 #include "units.h"
 
 enum { CHUNK = 256 };
 enum { FIRST_STEP = 16 };
-
-struct linfdist_certifier {
-    linfdist_context *context; /* the snapshot's */
-    linfdist_model *snapshot;  /* nobody else's */
-};
 
 /* The search for the largest float radius whose interval certificate holds, on bit patterns, which are ordered as
  * the floats >= 0 are. It holds at lower and not at upper, or upper is beyond the largest radius. */

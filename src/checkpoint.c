@@ -37,13 +37,21 @@ struct checkpoint {
     size_t state_size;
 };
 
+static const char *const decay_names[] = {[LINFDIST_DECAY_PLAIN] = "plain", [LINFDIST_DECAY_LP] = "lp"};
+
+/* The weight decay is there only where there is one. */
 static lfd_json *describe_optimizer(const linfdist_optimizer *optimizer) {
+    const linfdist_adam_options *options = &optimizer->options;
     lfd_json *object = lfd_json_new_object();
     int failed = lfd_json_put(object, "kind", lfd_json_new_string("adam"));
     failed |= lfd_json_put(object, "step", lfd_json_new_integer(optimizer->step));
-    failed |= lfd_json_put(object, "beta1", lfd_json_new_number(optimizer->beta1));
-    failed |= lfd_json_put(object, "beta2", lfd_json_new_number(optimizer->beta2));
-    failed |= lfd_json_put(object, "epsilon", lfd_json_new_number(optimizer->epsilon));
+    failed |= lfd_json_put(object, "beta1", lfd_json_new_number(options->beta1));
+    failed |= lfd_json_put(object, "beta2", lfd_json_new_number(options->beta2));
+    failed |= lfd_json_put(object, "epsilon", lfd_json_new_number(options->epsilon));
+    if (options->weight_decay > 0) {
+        failed |= lfd_json_put(object, "weight_decay", lfd_json_new_number(options->weight_decay));
+        failed |= lfd_json_put(object, "decay", lfd_json_new_string(decay_names[options->decay]));
+    }
     if (!failed) return object;
     lfd_json_free(object);
     return NULL;
@@ -130,6 +138,18 @@ linfdist_status linfdist_checkpoint_save(const linfdist_model *model, const linf
 
 /* ---- loading ---- */
 
+static linfdist_status read_decay(lfd_json *json, linfdist_adam_options *options) {
+    const char *name;
+    LFD_TRY(lfd_json_read_number(lfd_json_member(json, "weight_decay"), "optimizer", "weight_decay",
+                                 &options->weight_decay));
+    LFD_TRY(lfd_json_read_string(lfd_json_member(json, "decay"), "optimizer", "decay", &name));
+    for (int32_t i = 0; i < (int32_t)(sizeof decay_names / sizeof decay_names[0]); ++i) {
+        options->decay = i;
+        if (strcmp(name, decay_names[i]) == 0) return LINFDIST_OK;
+    }
+    return lfd_fail(LINFDIST_ERROR_UNSUPPORTED, "optimizer: decay \"%.64s\" is unknown to this library", name);
+}
+
 static linfdist_status read_options(lfd_json *json, linfdist_adam_options *options, int64_t *step) {
     const char *kind;
     LFD_TRY(lfd_json_read_string(lfd_json_member(json, "kind"), "optimizer", "kind", &kind));
@@ -140,8 +160,11 @@ static linfdist_status read_options(lfd_json *json, linfdist_adam_options *optio
     LFD_TRY(lfd_json_read_number(lfd_json_member(json, "beta1"), "optimizer", "beta1", &options->beta1));
     LFD_TRY(lfd_json_read_number(lfd_json_member(json, "beta2"), "optimizer", "beta2", &options->beta2));
     LFD_TRY(lfd_json_read_number(lfd_json_member(json, "epsilon"), "optimizer", "epsilon", &options->epsilon));
-    if (lfd_json_size(json) == 5) return LINFDIST_OK;
-    return lfd_fail(LINFDIST_ERROR_UNSUPPORTED, "optimizer has %zu fields, this library knows 5", lfd_json_size(json));
+    const size_t known = lfd_json_member(json, "weight_decay") ? 7 : 5;
+    if (known == 7) LFD_TRY(read_decay(json, options));
+    if (lfd_json_size(json) == known) return LINFDIST_OK;
+    return lfd_fail(LINFDIST_ERROR_UNSUPPORTED, "optimizer has %zu fields, this library knows %zu", lfd_json_size(json),
+                    known);
 }
 
 static linfdist_status read_moment(const lfd_safetensors *file, const lfd_tensor *tensor, char moment, float *data) {

@@ -14,6 +14,7 @@ struct lfd_layer_ops;
 typedef struct lfd_tensor {
     char name[64];
     int32_t role; /* LINFDIST_ROLE_* */
+    int lp_rows;  /* weights whose rows are points of an l_p space: they have a weight decay of their own */
     int32_t dims;
     int64_t shape[LINFDIST_MAX_DIMS];
     size_t count;
@@ -93,7 +94,7 @@ linfdist_status lfd_model_find_index(const linfdist_model *model, const char *na
 struct linfdist_optimizer {
     linfdist_context *context;
     linfdist_model *model; /* retained */
-    double beta1, beta2, epsilon;
+    linfdist_adam_options options;
     int64_t step;
     float **m, **v; /* per tensor of the model; NULL for running means */
 };

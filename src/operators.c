@@ -56,13 +56,6 @@ static int is_infinite(float p) {
     return p > (float)LINFDIST_P_MAX && p - p != 0;
 }
 
-linfdist_status lfd_check_p(float p) {
-    if ((p >= 1 && p <= (float)LINFDIST_P_MAX) || is_infinite(p)) return LINFDIST_OK;
-    char text[32];
-    return lfd_fail(LINFDIST_ERROR_INVALID_ARGUMENT, "p is %s, must be in [1, 1000] or infinity",
-                    lfd_format_double(text, (double)p));
-}
-
 /* Arrays of the shapes of x, w and y; NULL ones were left out. */
 static linfdist_status check_x(linfdist_context *context, const lfd_dims *d, const float *x, const char *name) {
     return x ? lfd_check_matrix(context, x, d->batch, d->n_in, d->x_stride, name) : LINFDIST_OK;
@@ -138,9 +131,8 @@ linfdist_status linfdist_distance_forward(linfdist_context *context, const linfd
     LFD_REQUIRE(w);
     LFD_REQUIRE(y);
     LFD_TRY(read_shape(shape, &dims));
-    LFD_TRY(lfd_check_p(p));
-    if (argmax && !is_infinite(p))
-        return lfd_fail(LINFDIST_ERROR_INVALID_ARGUMENT, "argmax must be NULL at finite p");
+    LFD_TRY(lfd_check_p("p", p));
+    if (argmax && !is_infinite(p)) return lfd_fail(LINFDIST_ERROR_INVALID_ARGUMENT, "argmax must be NULL at finite p");
     LFD_TRY(check_x(context, &dims, x, "x"));
     LFD_TRY(check_w(context, &dims, w, "w"));
     lfd_distance_forward(context, &dims, p, x, w, y, argmax);
@@ -158,7 +150,7 @@ linfdist_status linfdist_distance_backward(linfdist_context *context, const linf
     LFD_REQUIRE(y);
     LFD_REQUIRE(grad_y);
     LFD_TRY(read_shape(shape, &dims));
-    LFD_TRY(lfd_check_p(p));
+    LFD_TRY(lfd_check_p("p", p));
     if (is_infinite(p)) {
         LFD_REQUIRE(argmax);
         LFD_TRY(check_argmax(&dims, argmax, 0, "argmax"));

@@ -5,6 +5,9 @@
 
 #include "context.h"
 
+/* Least eps that something is divided by. */
+#define LFD_EPS_LEAST (1 / (double)LFD_LIMIT)
+
 /* Shape of a whole grouped operator; strides of rows in floats. */
 typedef struct lfd_dims {
     size_t batch, n_in, n_out, groups;
@@ -40,16 +43,22 @@ void lfd_adam_prepare(lfd_adam *adam, double beta1, double beta2, double epsilon
 /* given or NULL for the defaults; checks every field. */
 linfdist_status lfd_adam_options_read(linfdist_adam_options *options, const linfdist_adam_options *given);
 
+/* linfdist_lp_decay with rate lr weight_decay, arguments already checked; p = 2 is the plain decay. */
+void lfd_lp_decay(linfdist_context *context, size_t rows, size_t columns, float p, double lr, double weight_decay,
+                  float *w);
+/* The rate lr weight_decay is in [0, 1]. */
+linfdist_status lfd_check_decay_rate(double lr, double weight_decay);
+
 /* Every number finite and at most LFD_LIMIT in magnitude; the message names the array, row and column. context or NULL
  * for the calling thread alone. */
 linfdist_status lfd_check_matrix(linfdist_context *context, const float *x, size_t rows, size_t columns, size_t stride,
                                  const char *name);
 
-/* p in [1, 1000] or infinity. */
-linfdist_status lfd_check_p(float p);
 /* x_lower and x_upper, fit numbers and nowhere inverted. */
 linfdist_status lfd_check_intervals(linfdist_context *context, const float *x_lower, const float *x_upper, size_t rows,
                                     size_t columns, size_t stride);
+/* Labels in [0, classes), INVALID_ARGUMENT otherwise. */
+linfdist_status lfd_check_labels(const int32_t *labels, int64_t batch, int64_t classes);
 
 /* linfdist_distance_weights_init from one of the seed's independent sequences; the public function's is stream 0. */
 linfdist_status lfd_distance_weights_init(uint64_t seed, uint64_t stream, int64_t n_out, int64_t channels_per_group,

@@ -29,9 +29,7 @@ linfdist_status linfdist_optimizer_create_adam(linfdist_model *model, const linf
     linfdist_optimizer *made = memory;
     made->context = model->context;
     made->model = lfd_model_retain(model);
-    made->beta1 = o.beta1;
-    made->beta2 = o.beta2;
-    made->epsilon = o.epsilon;
+    made->options = o;
     linfdist_status status = allocate_moments(made);
     if (status != LINFDIST_OK) {
         linfdist_optimizer_destroy(made);
@@ -54,6 +52,14 @@ void linfdist_optimizer_destroy(linfdist_optimizer *optimizer) {
     lfd_model_release(model);
 }
 
+static linfdist_status check_decay(const linfdist_adam_options *options, const linfdist_run *run, double lr) {
+    LFD_TRY(lfd_check_decay_rate(lr, options->weight_decay));
+    if (options->weight_decay > 0.0 && options->decay == LINFDIST_DECAY_LP && run->gradient_p == 0.0f) {
+        return lfd_fail(LINFDIST_ERROR_STATE, "decay is LP, and the run has no backward pass whose p it could take");
+    }
+    return LINFDIST_OK;
+}
+
 static linfdist_status check_step(const linfdist_optimizer *optimizer, const linfdist_run *run, double lr,
                                   double scalar_lr) {
     const linfdist_model *model = optimizer->model;
@@ -65,6 +71,7 @@ static linfdist_status check_step(const linfdist_optimizer *optimizer, const lin
     }
     LFD_TRY(lfd_check_number("lr", lr, 0.0, (double)LFD_LIMIT));
     LFD_TRY(lfd_check_number("scalar_lr", scalar_lr, 0.0, (double)LFD_LIMIT));
+    LFD_TRY(check_decay(&optimizer->options, run, lr));
     if (optimizer->step == INT64_MAX) return lfd_fail(LINFDIST_ERROR_STATE, "the optimizer's steps are used up");
     for (int64_t i = 0; i < model->tensor_count; ++i) {
         if (!run->gradients[i]) continue;
@@ -73,17 +80,27 @@ static linfdist_status check_step(const linfdist_optimizer *optimizer, const lin
     return LINFDIST_OK;
 }
 
+static void decay(const linfdist_optimizer *optimizer, const lfd_tensor *tensor, float p, double lr) {
+    const int lp = optimizer->options.decay == LINFDIST_DECAY_LP && tensor->lp_rows;
+    const size_t rows = (size_t)tensor->shape[0];
+    if (tensor->role == LINFDIST_ROLE_SCALAR) return;
+    lfd_lp_decay(optimizer->context, rows, tensor->count / rows, lp ? p : 2.0f, lr, optimizer->options.weight_decay,
+                 tensor->data);
+}
+
 linfdist_status linfdist_optimizer_step(linfdist_optimizer *optimizer, const linfdist_run *run, double lr,
                                         double scalar_lr) {
     LFD_REQUIRE(optimizer);
     LFD_REQUIRE(run);
     LFD_TRY(check_step(optimizer, run, lr, scalar_lr));
+    const linfdist_adam_options *options = &optimizer->options;
     int64_t step = ++optimizer->step;
     for (int64_t i = 0; i < optimizer->model->tensor_count; ++i) {
         const lfd_tensor *tensor = &optimizer->model->tensors[i];
         lfd_adam adam;
         if (!run->gradients[i]) continue;
-        lfd_adam_prepare(&adam, optimizer->beta1, optimizer->beta2, optimizer->epsilon, step,
+        decay(optimizer, tensor, run->gradient_p, lr);
+        lfd_adam_prepare(&adam, options->beta1, options->beta2, options->epsilon, step,
                          tensor->role == LINFDIST_ROLE_SCALAR ? scalar_lr : lr);
         lfd_adam_apply(optimizer->context, &adam, tensor->count, run->gradients[i], tensor->data, optimizer->m[i],
                        optimizer->v[i]);

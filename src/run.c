@@ -42,8 +42,6 @@ static linfdist_status allocate_record(linfdist_run *run, const lfd_layer *layer
 static linfdist_status allocate_gradients(linfdist_run *run) {
     const linfdist_model *model = run->model;
     void *memory;
-    LFD_TRY(lfd_alloc_floats(run->context, run->max_batch, (size_t)model->classes, "gradients of the distances",
-                             &run->grad_distances));
     LFD_TRY(lfd_alloc_zero(run->context, (size_t)model->tensor_count, sizeof(float *), "gradients", &memory));
     run->gradients = memory;
     for (int64_t i = 0; i < model->tensor_count; ++i) {
@@ -53,39 +51,35 @@ static linfdist_status allocate_gradients(linfdist_run *run) {
     return LINFDIST_OK;
 }
 
-static linfdist_status allocate_training(linfdist_run *run) {
+static linfdist_status allocate_backward(linfdist_run *run) {
     const linfdist_model *model = run->model;
     void *memory;
     LFD_TRY(lfd_alloc_floats(run->context, run->max_batch, (size_t)model->n_in, "inputs", &run->input));
+    LFD_TRY(lfd_alloc_floats(run->context, run->max_batch, (size_t)model->classes, "gradients of the distances",
+                             &run->grad_distances));
     LFD_TRY(lfd_alloc_zero(run->context, (size_t)model->layer_count, sizeof(lfd_layer_record), "records", &memory));
     run->records = memory;
     for (int64_t i = 0; i < model->layer_count; ++i) {
         LFD_TRY(allocate_record(run, &model->layers[i], &run->records[i]));
     }
-    return allocate_gradients(run);
+    return run->kind == LINFDIST_RUN_TRAINING ? allocate_gradients(run) : LINFDIST_OK;
 }
 
 static linfdist_status allocate(linfdist_run *run) {
     LFD_TRY(allocate_results(run));
-    if (run->kind == LINFDIST_RUN_TRAINING) return allocate_training(run);
+    if (run->kind != LINFDIST_RUN_INFERENCE) return allocate_backward(run);
     run->input = run->lower[0];
     return LINFDIST_OK;
 }
 
-linfdist_status linfdist_run_create(linfdist_model *model, int32_t kind, int64_t max_batch, linfdist_run **run) {
+linfdist_status lfd_run_create(linfdist_model *model, int32_t kind, size_t max_batch, linfdist_run **run) {
     void *memory;
-    LFD_REQUIRE(model);
-    LFD_REQUIRE(run);
-    if (kind != LINFDIST_RUN_INFERENCE && kind != LINFDIST_RUN_TRAINING) {
-        return lfd_fail(LINFDIST_ERROR_INVALID_ARGUMENT, "kind is %d, which is no kind of run", (int)kind);
-    }
-    LFD_TRY(lfd_check_count("max_batch", max_batch, 1, INT64_MAX));
     LFD_TRY(lfd_alloc_zero(model->context, 1, sizeof(linfdist_run), "run", &memory));
     linfdist_run *made = memory;
     made->context = model->context;
     made->model = lfd_model_retain(model);
     made->kind = kind;
-    made->max_batch = (size_t)max_batch;
+    made->max_batch = max_batch;
     linfdist_status status = allocate(made);
     if (status != LINFDIST_OK) {
         linfdist_run_destroy(made);
@@ -95,7 +89,17 @@ linfdist_status linfdist_run_create(linfdist_model *model, int32_t kind, int64_t
     return LINFDIST_OK;
 }
 
-static void free_training(linfdist_run *run) {
+linfdist_status linfdist_run_create(linfdist_model *model, int32_t kind, int64_t max_batch, linfdist_run **run) {
+    LFD_REQUIRE(model);
+    LFD_REQUIRE(run);
+    if (kind != LINFDIST_RUN_INFERENCE && kind != LINFDIST_RUN_TRAINING) {
+        return lfd_fail(LINFDIST_ERROR_INVALID_ARGUMENT, "kind is %d, which is no kind of run", (int)kind);
+    }
+    LFD_TRY(lfd_check_count("max_batch", max_batch, 1, INT64_MAX));
+    return lfd_run_create(model, kind, (size_t)max_batch, run);
+}
+
+static void free_backward(linfdist_run *run) {
     for (int64_t i = 0; run->records && i < run->model->layer_count; ++i) {
         lfd_free(run->context, run->records[i].output);
         lfd_free(run->context, run->records[i].workspace);
@@ -112,7 +116,7 @@ static void free_training(linfdist_run *run) {
 void linfdist_run_destroy(linfdist_run *run) {
     if (!run) return;
     linfdist_model *model = run->model;
-    if (run->kind == LINFDIST_RUN_TRAINING) free_training(run);
+    if (run->kind != LINFDIST_RUN_INFERENCE) free_backward(run);
     for (int i = 0; i < 2; ++i) {
         lfd_free(run->context, run->lower[i]);
         lfd_free(run->context, run->upper[i]);
@@ -143,7 +147,7 @@ static linfdist_status check_forward(const linfdist_run *run, int32_t mode, floa
     if (mode == LINFDIST_TRAIN && run->kind != LINFDIST_RUN_TRAINING) {
         return lfd_fail(LINFDIST_ERROR_STATE, "mode is TRAIN, but the run was made for inference");
     }
-    return lfd_check_p(p);
+    return lfd_check_p("p", p);
 }
 
 static void copy_rows(const linfdist_run *run, const float *x, int64_t x_stride, int64_t batch, float *to) {
@@ -229,17 +233,18 @@ linfdist_status linfdist_run_output_gradients(linfdist_run *run, float **grad_di
     return LINFDIST_OK;
 }
 
-linfdist_status linfdist_run_mixture_loss(linfdist_run *run, const int32_t *labels, double eps_normalized,
-                                          double lambda, double clip, double *loss) {
-    double value;
+linfdist_status linfdist_run_loss(linfdist_run *run, const linfdist_loss *loss, const int32_t *labels,
+                                  double eps_normalized, double lambda, double *value) {
+    double got;
     LFD_REQUIRE(run);
+    LFD_REQUIRE(loss);
     LFD_REQUIRE(labels);
     if (run->batch == 0) return lfd_fail(LINFDIST_ERROR_STATE, "the run has no forward pass");
     float *grad_scalar = run->ready ? &run->grad_scalar : NULL;
-    LFD_TRY(linfdist_mixture_loss_distances(run->distances, labels, (int64_t)run->batch, run->model->classes,
-                                            lfd_model_scalar(run->model), eps_normalized, lambda, clip, &value,
-                                            run->ready ? run->grad_distances : NULL, grad_scalar));
-    if (loss) *loss = value;
+    LFD_TRY(linfdist_loss_distances(loss, run->distances, labels, (int64_t)run->batch, run->model->classes,
+                                    lfd_model_scalar(run->model), eps_normalized, lambda, &got,
+                                    run->ready ? run->grad_distances : NULL, grad_scalar));
+    if (value) *value = got;
     return LINFDIST_OK;
 }
 

@@ -79,7 +79,7 @@ linfdist_status lfd_run_forward(linfdist_run *run, size_t batch, int32_t mode, f
     lfd_serial_for(forward_task, &job, 1);
     LFD_TRY(job.status);
     run->batch = batch;
-    if (run->kind != LINFDIST_RUN_TRAINING) return LINFDIST_OK;
+    if (run->kind == LINFDIST_RUN_INFERENCE) return LINFDIST_OK;
     run->mode = mode;
     run->p = p;
     run->ready = 1;
@@ -143,12 +143,13 @@ static void backward_task(void *data, size_t unused) {
         grad_y = grad_x;
     }
     job->grad_x = grad_y;
-    if (model->learned_scalar) run->gradients[model->tensor_count - 1][0] += run->grad_scalar;
+    if (model->learned_scalar && run->gradients) run->gradients[model->tensor_count - 1][0] += run->grad_scalar;
 }
 
 const float *lfd_run_backward(linfdist_run *run, int want_grad_x) {
     backward_job job = {.run = run, .want_grad_x = want_grad_x};
     run->ready = 0;
+    run->gradient_p = run->p;
     lfd_serial_for(backward_task, &job, 1);
     return job.grad_x;
 }

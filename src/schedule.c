@@ -1,4 +1,4 @@
-#include "context.h"
+#include "ops.h"
 
 #include "../lib/math.h"
 
@@ -23,6 +23,7 @@ linfdist_status linfdist_schedule_init(linfdist_schedule *schedule, size_t struc
         .lambda_end = 0.0002,
         .lr = 0.03,
         .scalar_lr = 0.006,
+        .positive_eps = 1,
     };
     return lfd_options_init(schedule, struct_size, &defaults, sizeof defaults, sizeof defaults, "schedule");
 }
@@ -35,6 +36,7 @@ static linfdist_status check_epochs(const linfdist_schedule *s) {
     LFD_TRY(lfd_check_count("eps_finish", s->eps_finish, 0, most));
     LFD_TRY(lfd_check_count("p_begin", s->p_begin, 0, most));
     LFD_TRY(lfd_check_count("p_finish", s->p_finish, 0, most));
+    LFD_TRY(lfd_check_count("lr_begin", s->lr_begin, 0, s->epochs - 1));
     LFD_TRY(lfd_check_count("decay_count", s->decay_count, 0, INT32_MAX));
     if (s->decay_count > 0 && !s->decay_epochs)
         return lfd_fail(LINFDIST_ERROR_INVALID_ARGUMENT, "decay_epochs is NULL, decay_count is %lld",
@@ -81,11 +83,27 @@ static double smooth_ramp(double t, double r) {
 }
 
 static double learning_rate_factor(const linfdist_schedule *s, int64_t step) {
-    if (s->decay_count == 0) return (1 + lfd_cospi(fraction(s, step, 0, s->epochs))) / 2;
+    if (s->decay_count == 0) return (1 + lfd_cospi(fraction(s, step, s->lr_begin, s->epochs))) / 2;
     double divisor = 1;
     for (int64_t i = 0; i < s->decay_count; ++i)
         if (s->decay_epochs[i] <= step / s->batches_per_epoch) divisor *= 5;
     return 1 / divisor;
+}
+
+static double eps_at(const linfdist_schedule *s, int64_t step) {
+    return s->eps_train_normalized * smooth_ramp(fraction(s, step, s->eps_begin, s->eps_finish), s->eps_smooth);
+}
+
+/* eps never falls, so its least value is the first. */
+static linfdist_status check_positive_eps(const linfdist_schedule *s) {
+    LFD_TRY(lfd_check_count("positive_eps", s->positive_eps, 0, 1));
+    if (!s->positive_eps || eps_at(s, 0) >= LFD_EPS_LEAST) return LINFDIST_OK;
+    if (s->eps_finish <= s->eps_begin)
+        return lfd_fail(LINFDIST_ERROR_INVALID_ARGUMENT,
+                        "eps_train_normalized is too small for a loss that divides by eps");
+    return lfd_fail(LINFDIST_ERROR_INVALID_ARGUMENT,
+                    "eps_begin is %lld, eps_finish is %lld: eps would grow from 0, and the loss divides by it",
+                    (long long)s->eps_begin, (long long)s->eps_finish);
 }
 
 typedef struct evaluation {
@@ -99,11 +117,10 @@ static void evaluate(void *data, size_t index) {
     evaluation *e = data;
     const linfdist_schedule *s = e->schedule;
     const double t = fraction(s, e->step, s->p_begin, s->p_finish);
-    const double t_eps = fraction(s, e->step, s->eps_begin, s->eps_finish);
     const double factor = learning_rate_factor(s, e->step);
     e->point.p = t >= 1 && s->p_end >= P_INFINITE_FROM ? (double)INFINITY : geometric(s->p_start, s->p_end, t);
     e->point.lambda = s->lambda_start > 0 ? geometric(s->lambda_start, s->lambda_end, t) : 0;
-    e->point.eps_normalized = s->eps_train_normalized * smooth_ramp(t_eps, s->eps_smooth);
+    e->point.eps_normalized = eps_at(s, e->step);
     e->point.lr = s->lr * factor;
     e->point.scalar_lr = s->scalar_lr * factor;
 }
@@ -115,6 +132,7 @@ linfdist_status linfdist_schedule_at(const linfdist_schedule *schedule, int64_t 
     LFD_TRY(lfd_options_read(&s, sizeof s, sizeof s, schedule, "schedule"));
     LFD_TRY(check_epochs(&s));
     LFD_TRY(check_values(&s));
+    LFD_TRY(check_positive_eps(&s));
     const int64_t last = s.batches_per_epoch * s.epochs;
     if (step < 0 || step > last)
         return lfd_fail(LINFDIST_ERROR_RANGE, "step is %lld, must be in [0, %lld]", (long long)step, (long long)last);

@@ -86,6 +86,14 @@ linfdist_status lfd_check_number(const char *name, double value, double low, dou
                     lfd_format_double(high_text, high));
 }
 
+linfdist_status lfd_check_p(const char *name, float p) {
+    char text[32];
+    int infinite = p > (float)LINFDIST_P_MAX && p - p != 0;
+    if ((p >= 1 && p <= (float)LINFDIST_P_MAX) || infinite) return LINFDIST_OK;
+    return lfd_fail(LINFDIST_ERROR_INVALID_ARGUMENT, "%s is %s, must be in [1, 1000] or infinity", name,
+                    lfd_format_double(text, (double)p));
+}
+
 linfdist_status lfd_check_extent(const char *name, int64_t rows, int64_t columns, int64_t stride) {
     const int64_t most = PTRDIFF_MAX / 8;
     if (rows < 1 || columns < 1)

@@ -20,6 +20,8 @@ const char *lfd_format_double(char buffer[32], double value);
 /* A number outside [low, high], or NaN, is INVALID_ARGUMENT with its name and value. */
 linfdist_status lfd_check_count(const char *name, int64_t value, int64_t low, int64_t high);
 linfdist_status lfd_check_number(const char *name, double value, double low, double high);
+/* p in [1, 1000] or infinity, INVALID_ARGUMENT otherwise. */
+linfdist_status lfd_check_p(const char *name, float p);
 /* rows, columns >= 1, stride >= columns, and an array of that extent can exist in memory (8-byte elements). */
 linfdist_status lfd_check_extent(const char *name, int64_t rows, int64_t columns, int64_t stride);
 

@@ -45,9 +45,8 @@ float lfd_float_above(double value) {
 
 /* ---- units ---- */
 
-void lfd_units_init(lfd_units *units, const linfdist_model *model) {
+void lfd_units_init_plain(lfd_units *units, const linfdist_model *model) {
     static const double no_mean = 0.0;
-    const lfd_statistics *s = &model->statistics;
     *units = (lfd_units){.n_in = (size_t)model->n_in,
                          .pixels_per_channel = (size_t)(model->height * model->width_px),
                          .mean = &no_mean,
@@ -55,6 +54,11 @@ void lfd_units_init(lfd_units *units, const linfdist_model *model) {
                          .low = -LFD_LIMIT,
                          .high = LFD_LIMIT,
                          .radius_max = LFD_LIMIT};
+}
+
+void lfd_units_init(lfd_units *units, const linfdist_model *model) {
+    const lfd_statistics *s = &model->statistics;
+    lfd_units_init_plain(units, model);
     if (s->channels == 0) return;
     units->mean_step = s->channels > 1;
     units->mean = s->mean;
@@ -64,6 +68,19 @@ void lfd_units_init(lfd_units *units, const linfdist_model *model) {
     units->high = lfd_float_above(s->high);
     units->clamped = 1;
     units->radius_max = lfd_float_above((double)units->high - (double)units->low);
+}
+
+void lfd_units_unclamp(lfd_units *units) {
+    const size_t channels = units->n_in / units->pixels_per_channel;
+    const double reach = units->std * (double)LFD_LIMIT;
+    units->clamped = 0;
+    units->low = -LFD_LIMIT;
+    units->high = LFD_LIMIT;
+    for (size_t c = 0; c < channels && reach < 2 * (double)LFD_LIMIT; ++c) {
+        const double mean = units->mean[c * units->mean_step];
+        if (mean - reach > (double)units->low) units->low = lfd_float_above(mean - reach);
+        if (mean + reach < (double)units->high) units->high = lfd_float_below(mean + reach);
+    }
 }
 
 linfdist_status lfd_units_check(const lfd_units *units, linfdist_context *context, const float *x, size_t x_stride,
@@ -106,5 +123,30 @@ void lfd_units_interval(const lfd_units *units, const float *x, double eps_raw, 
             lower[i] = normalize(low, mean, units->std);
             upper[i] = normalize(high, mean, units->std);
         }
+    }
+}
+
+/* Whether the real number high - low, of two floats, is above eps: the rounded difference decides unless it is eps
+ * itself; then its rounding error, which a double holds exactly, does. */
+static int farther(double low, double high, double eps) {
+    double gap = high - low, part = gap - high;
+    double error = (high - (gap - part)) + (-low - part);
+    return gap > eps || (gap == eps && error > 0.0);
+}
+
+/* The largest float within eps above x. */
+static float ball_end(float x, double eps) {
+    float end = lfd_float_below((double)x + eps);
+    while (farther((double)x, (double)end, eps)) {
+        end = end > 0.0f ? lfd_previous_float(end) : -lfd_next_float(0.0f - end);
+    }
+    return end;
+}
+
+void lfd_units_ball(const lfd_units *units, const float *x, double eps_raw, float *lower, float *upper) {
+    for (size_t i = 0; i < units->n_in; ++i) {
+        float low = -ball_end(-x[i], eps_raw), high = ball_end(x[i], eps_raw);
+        lower[i] = low > units->low ? low : units->low;
+        upper[i] = high < units->high ? high : units->high;
     }
 }

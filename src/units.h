@@ -24,6 +24,10 @@ typedef struct lfd_units {
 } lfd_units;
 
 void lfd_units_init(lfd_units *units, const linfdist_model *model);
+/* Mean 0, std 1, no clamp, whatever statistics the model has: for numbers that are normalized already. */
+void lfd_units_init_plain(lfd_units *units, const linfdist_model *model);
+/* As without a valid range: pixels may be all that stays a number after normalization. */
+void lfd_units_unclamp(lfd_units *units);
 /* Pixels n x n_in: finite (NOT_FINITE) and in the valid range (RANGE); the message names sample, index and value. */
 linfdist_status lfd_units_check(const lfd_units *units, linfdist_context *context, const float *x, size_t x_stride,
                                 size_t n);
@@ -32,5 +36,8 @@ void lfd_units_normalize(const lfd_units *units, const float *x, float *normaliz
 /* One sample's inputs for all pixels within eps_raw of x and inside the valid range: every float pixel of that ball
  * lies in the interval, which is rounded outwards. eps_raw in [0, 2 LFD_LIMIT]. */
 void lfd_units_interval(const lfd_units *units, const float *x, double eps_raw, float *lower, float *upper);
+/* One sample's raw pixels inside the valid range and within eps_raw of x in exact arithmetic: the interval is rounded
+ * inwards and holds every such float. x lies in the valid range; eps_raw as above. */
+void lfd_units_ball(const lfd_units *units, const float *x, double eps_raw, float *lower, float *upper);
 
 #endif

@@ -63,7 +63,7 @@ field() {
 net='--data digits:1500,200 --depth 3 --width 64 --epochs 0,0,2,7,8 --seed 1'
 
 # ---- command lines ----
-for program in train certify; do
+for program in train certify attack lipschitz; do
     check "$program --help" run 0 $program --help
     check "$program --help lists its flags" grep -q -e '--threads N' out
     check "$program: an unknown flag" refused $program '--widht: unknown flag' --widht 3
@@ -73,7 +73,8 @@ for program in train certify; do
 done
 check 'train --help lists the recipes' sh -c "'$bin/train' --help | grep -q mnist-0.3"
 check 'train --list-recipes' run 0 train --list-recipes
-for name in published mnist-0.1 mnist-0.3 cifar10-2/255 cifar10-8/255 cifar10-16/255 digits; do
+for name in published mnist-0.1 mnist-0.3 cifar10-2/255 cifar10-8/255 cifar10-16/255 digits \
+    published-2021 mnist-2021 fashion-mnist-2021 cifar10-2021; do
     check "it lists $name" grep -q "^  $name " out
 done
 check '--list-recipes takes no value' refused train '--list-recipes takes no value' --list-recipes=all
@@ -85,13 +86,28 @@ check 'a number out of range' refused train "--p-end '1001'" --p-end 1001
 check 'a fraction by zero' refused train "--eps-train '8/0'" --eps-train 8/0
 check 'four epochs' refused train "--epochs '0,0,1,2'" --epochs 0,0,1,2
 check 'an unknown year' refused train "--augment '2020': expected a whole number from 2021 to 2022" --augment 2020
+check 'steps of lr that are no numbers' refused train "--lr-steps '3,x'" --lr-steps 3,x
 check 'an unknown recipe' refused train "--recipe 'cifar'" --recipe cifar
 check 'eps that grows from 0' refused train '--epochs 0,2' $net --epochs 0,2,0,7,8
+check 'an unknown loss' refused train "--loss 'huber': expected mixture|hinge|crossentropy" --loss huber
+check 'half a choice' refused train "--decay 'l'" --decay l
+check 'a mix above 1' refused train "--mix '1.5'" --loss hinge --mix 1.5
+check 'eps that grows from 0, as in 2021' refused train 'eps_begin is 1, eps_finish is 3' $net --epochs 1,2,2,7,8 \
+    --epochs-of 2021
+check 'constant lr to the end' refused train 'lr_begin is 8' $net --epochs 0,8,0,8,8 --epochs-of 2021
 check 'no model' refused certify '--model is needed' --eps 0.1
 check 'no radius' refused certify '--eps is needed' --model x
 check 'a bad radius' refused certify "'0.1x'" --model x --eps 0.05,0.1x
 check 'an empty radius' refused certify "--eps '0.1,'" --model x --eps 0.1,
 check 'an unknown method' refused certify "--method 'ibp'" --model x --eps 0.1 --method ibp
+check 'an unknown surrogate' refused certify "'0.5' is no number" --model x --eps 0.1 --attack inf,0.5
+check 'an attack without a model' refused attack '--model is needed' --eps 0.1
+check 'an attack without a radius' refused attack '--eps is needed' --model x
+check 'an attack with a bad surrogate' refused attack "--p '40,x'" --model x --eps 0.1 --p 40,x
+check 'an attack without steps' refused attack "--steps '0'" --model x --eps 0.1 --steps 0
+check 'an attack by an unknown method' refused attack "--method 'ibp'" --model x --eps 0.1 --method ibp
+check 'an estimate without a model' refused lipschitz '--model is needed' --p 8
+check 'an estimate without size' refused lipschitz "--eps '0'" --model x --eps 0
 check 'custom_loop without arguments' run 2 custom_loop
 
 # ---- data that are not there or wrong ----
@@ -133,6 +149,23 @@ check 'three threads: the same model' cmp whole.safetensors threads.safetensors
 check 'three threads: the same checkpoint' cmp whole.ckpt threads.ckpt
 check 'another seed' run 0 train $net --seed 2 --out other.safetensors
 check 'another seed: another model' sh -c '! cmp -s whole.safetensors other.safetensors'
+
+# ---- other losses, weight decay, the schedule of 2021: what resuming needs is in the checkpoint ----
+hinge='--loss hinge --scalar fixed --weight-decay 0.05 --decay lp --epochs 0,2,0,7,8 --epochs-of 2021'
+for other in '--clip 0.5 --lr-steps 3,6' '--loss crossentropy --mix 0.5 --weight-decay 0.01' "$hinge"; do
+    loss=$(echo "$other" | cut -d ' ' -f 1-2)
+    check "train $loss" run 0 train $net $other --out one.safetensors --log one
+    check "train $loss: another model" sh -c '! cmp -s whole.safetensors one.safetensors'
+    check "train $loss: it learned" awk "BEGIN { exit !($(field out clean_accuracy) > 0.3) }"
+    check "train $loss: stopped" run 0 train $net $other --steps 70 --checkpoint one.ckpt
+    check "train $loss: resumed on three threads" run 0 train --data digits:1500,200 --resume one.ckpt --threads 3 \
+        --out two.safetensors
+    check "train $loss: the same model" cmp one.safetensors two.safetensors
+done
+check 'the 2021 recipe' run 0 train --data digits:200,50 --recipe mnist-2021 --width 32 --steps 2
+check 'a hinge has no lambda' awk -F , 'NR > 1 && $7 != 0 { exit 1 }' one/train.csv
+check 'another loss than the checkpoint has' fails train '--loss mixture: the checkpoint was trained with hinge' \
+    --data digits:1500,200 --resume one.ckpt --loss mixture
 
 # ---- stop and resume ----
 check 'stopped after 113 of 192 steps' run 0 train $net --steps 113 --checkpoint part.ckpt --log part
@@ -226,6 +259,8 @@ check 'a mean per channel' grep -q -a '0.4914.*0.482.*0.446.*0.2009' colour.safe
 check 'certify on CIFAR-10' run 0 certify --data cifar10:cifar --model colour.safetensors --eps 0,8/255 --csv colour.csv
 check 'certify tells the split' grep -q 'the last 8 of the 80 images present' err
 check 'a row per test image' [ "$(wc -l <colour.csv)" -eq 9 ]
+check 'attack on CIFAR-10' run 0 attack --data cifar10:cifar --model colour.safetensors --eps 2/255 --p inf,40 --steps 3
+check 'attack tells the split' grep -q 'attack: .*the last 8 of the 80 images present' err
 check 'a model of another data set' fails certify 'takes 784 inputs to 10 classes; cifar10 has 3072 and 10' \
     --data cifar10:cifar --model whole.safetensors --eps 0.1
 check 'custom_loop on CIFAR-10' run 0 custom_loop cifar10:cifar loop.safetensors 4
@@ -233,6 +268,34 @@ check 'the augmentation of 2021' run 0 train $colour --augment 2021 --out colour
 check 'is another one' sh -c '! cmp -s colour.safetensors colour21.safetensors'
 check 'and not that of the checkpoint' fails train '--augment 2021: the checkpoint was trained with 2022' $colour \
     --augment 2021 --resume colour.ckpt
+# ---- certify --attack, attack, lipschitz ----
+digits='--data digits:1500,200 --seed 1 --model whole.safetensors --limit 60'
+few='--steps 5 --restarts 2'
+check 'certify with an attack' run 0 certify $digits --eps 0.02,0.1 --method interval --attack inf,40 $few
+check 'its last line is the JSON object' json out
+check 'it tells the bracket' grep -q '^eps  *certified  *<= robust  *<= clean  *width ' out
+check 'certified <= robust <= clean, and the width between' awk '
+    $1 == "0.02" || $1 == "0.1" { rows++; if (!($2 <= $3 && $3 <= $4 && $3 - $2 - $5 < 1e-9 && $3 > 0)) wrong = 1 }
+    END { exit wrong || rows != 2 }' out
+check 'the attack breaks some' awk "BEGIN { exit !($(field out robust_accuracy) < $(field out clean_accuracy)) }"
+bracket=$(field out robust_accuracy)/$(field out certified_accuracy)/$(field out clean_accuracy)
+check 'attack' run 0 attack $digits --eps 0.1 --p inf,40 $few
+check 'its last line is the JSON object' json out
+check 'attack and certify agree' \
+    [ "$bracket" = "$(field out robust_accuracy)/$(field out certified_accuracy)/$(field out clean_accuracy)" ]
+check 'attack has a line for each p, none below the worst of all' awk '
+    $1 == "p" { rows++; if (!least || $4 < least) least = $4 }
+    $1 == "robust" { robust = $2 }
+    END { exit !(rows == 2 && robust <= least && robust > 0) }' out
+check 'the same again with three threads' sh -c "
+    '$bin/attack' $digits --eps 0.1 --p inf,40 $few --threads 1 | grep -v seconds >attack1 &&
+    '$bin/attack' $digits --eps 0.1 --p inf,40 $few --threads 3 | grep -v seconds >attack3 && cmp attack1 attack3"
+check 'p beyond 1000' fails attack 'p is 1001, must be in [1, 1000] or infinity' $digits --eps 0.1 --p 1001
+check 'lipschitz' run 0 lipschitz $digits --p 8,inf --limit 5 --steps 3 --restarts 1
+check 'small p has the larger constant, and infinity none above 1' awk '
+    $1 == "8" { small = $3 }
+    $1 == "inf" { infinite = $4 }
+    END { exit !(small > 1.1 && infinite > 0.5 && infinite < 1.001) }' out
 
 if [ "$failures" -ne 0 ]; then
     echo "$failures failed"

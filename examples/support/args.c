@@ -69,18 +69,63 @@ static int set_real(const arg *a, const char *value) {
     return 0;
 }
 
+/* At most most numbers up to high, separated by commas; how many, -1 for anything else. */
+static int64_t parse_counts(const char *text, double high, int64_t *numbers, int64_t most) {
+    for (int64_t i = 0; i < most; ++i) {
+        uint64_t number;
+        if (parse_integer(text, &number, &text) != 0 || (double)number > high) return -1;
+        numbers[i] = (int64_t)number;
+        if (*text == '\0') return i + 1;
+        if (*text++ != ',') return -1;
+    }
+    return -1;
+}
+
 static int set_epochs(const arg *a, const char *value) {
     int64_t epochs[ARG_EPOCHS_COUNT];
-    for (int i = 0; i < ARG_EPOCHS_COUNT; ++i) {
-        uint64_t number;
-        if (parse_integer(value, &number, &value) != 0 || (double)number > a->high ||
-            *value != (i + 1 < ARG_EPOCHS_COUNT ? ',' : '\0'))
-            return -1;
-        epochs[i] = (int64_t)number;
-        value += *value == ',';
-    }
+    if (parse_counts(value, a->high, epochs, ARG_EPOCHS_COUNT) != ARG_EPOCHS_COUNT) return -1;
     memcpy(a->target, epochs, sizeof epochs);
     return 0;
+}
+
+/* "none", for a list without numbers, is what arg_format makes of it. */
+static int set_counts(const arg *a, const char *value) {
+    arg_counts counts = {0};
+    if (strcmp(value, "none") != 0)
+        counts.count = parse_counts(value, a->high, counts.values, (int64_t)(sizeof counts.values / sizeof(int64_t)));
+    if (counts.count < 0) return -1;
+    *(arg_counts *)a->target = counts;
+    return 0;
+}
+
+static void format_counts(const int64_t *values, int64_t count, char *text, size_t size) {
+    size_t used = (size_t)snprintf(text, size, "%s", count > 0 ? "" : "none");
+    for (int64_t i = 0; i < count && used < size; ++i)
+        used += (size_t)snprintf(text + used, size - used, "%s%" PRId64, i > 0 ? "," : "", values[i]);
+}
+
+/* The words of a choice, the first where *words points; its length. */
+static size_t word_length(const char *words) {
+    return strcspn(words, "|");
+}
+
+static int set_choice(const arg *a, const char *value) {
+    const char *word = a->value_name;
+    for (int64_t i = 0; *word; ++i) {
+        const size_t length = word_length(word);
+        if (strlen(value) == length && memcmp(value, word, length) == 0) {
+            *(int64_t *)a->target = i;
+            return 0;
+        }
+        word += length + (word[length] == '|');
+    }
+    return -1;
+}
+
+static void format_choice(const arg *a, char *text, size_t size) {
+    const char *word = a->value_name;
+    for (int64_t i = *(int64_t *)a->target; i > 0; --i) word += word_length(word) + 1;
+    snprintf(text, size, "%.*s", (int)word_length(word), word);
 }
 
 static int refuse_value(const arg *a, const char *value, problem *what) {
@@ -95,6 +140,10 @@ static int refuse_value(const arg *a, const char *value, problem *what) {
     case ARG_EPOCHS:
         return problem_set(what, "--%s '%s': expected five whole numbers a,b,c,d,T up to %.15g", a->name, value,
                            a->high);
+    case ARG_COUNTS:
+        return problem_set(what, "--%s '%s': expected up to eight whole numbers a,b,... up to %.15g, or none", a->name,
+                           value, a->high);
+    case ARG_CHOICE: return problem_set(what, "--%s '%s': expected %s", a->name, value, a->value_name);
     default: return problem_set(what, "--%s '%s': expected a value", a->name, value);
     }
 }
@@ -110,6 +159,8 @@ int arg_set(arg *a, const char *value, arg_origin origin, problem *what) {
     case ARG_SEED: status = set_seed(a, value); break;
     case ARG_REAL: status = set_real(a, value); break;
     case ARG_EPOCHS: status = set_epochs(a, value); break;
+    case ARG_COUNTS: status = set_counts(a, value); break;
+    case ARG_CHOICE: status = set_choice(a, value); break;
     case ARG_STOP: break;
     }
     if (status != 0) return refuse_value(a, value, what);
@@ -127,9 +178,11 @@ void arg_format(const arg *a, char *text, size_t size) {
     case ARG_COUNT: snprintf(text, size, "%" PRId64, *(int64_t *)a->target); break;
     case ARG_SEED: snprintf(text, size, "%" PRIu64, *(uint64_t *)a->target); break;
     case ARG_REAL: format_real(*(double *)a->target, text, size); break;
-    case ARG_EPOCHS: {
-        const int64_t *e = a->target;
-        snprintf(text, size, "%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64, e[0], e[1], e[2], e[3], e[4]);
+    case ARG_CHOICE: format_choice(a, text, size); break;
+    case ARG_EPOCHS: format_counts(a->target, ARG_EPOCHS_COUNT, text, size); break;
+    case ARG_COUNTS: {
+        const arg_counts *counts = a->target;
+        format_counts(counts->values, counts->count, text, size);
         break;
     }
     case ARG_STOP: snprintf(text, size, "%d", *(int *)a->target); break;

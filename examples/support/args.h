@@ -5,6 +5,7 @@
 #include "problem.h"
 
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 
 typedef enum arg_type {
@@ -13,10 +14,16 @@ typedef enum arg_type {
     ARG_SEED,   /* uint64_t */
     ARG_REAL,   /* double: decimal or fraction such as 8/255 */
     ARG_EPOCHS, /* int64_t[5]: a,b,c,d,T */
+    ARG_COUNTS, /* arg_counts: a,b,... */
+    ARG_CHOICE, /* int64_t: which of the words of value_name, "this|that" */
     ARG_STOP,   /* int, set to 1: takes no value and ends the parsing, as --help does */
 } arg_type;
 
 #define ARG_EPOCHS_COUNT 5
+
+typedef struct arg_counts {
+    int64_t count, values[8];
+} arg_counts;
 
 typedef enum arg_origin { ARG_UNSET, ARG_DEFAULTED, ARG_GIVEN } arg_origin;
 

@@ -4,8 +4,11 @@
 
 static const recipe recipes[] = {
     {"published", "what all recipes of the 2022 paper share", NULL,
-     "depth 5 width 5120 identity 10 batch 512 lr 0.03 scalar-lr 0.006 lam0 0.05 lam-end 0.0002 "
-     "p-start 8 p-end 1000 augment 2022 seed 2021"},
+     "depth 5 width 5120 identity 10 scalar learned batch 512 lr 0.03 lr-steps none scalar-lr 0.006 weight-decay 0 "
+     "decay plain loss mixture clip 1 lam0 0.05 lam-end 0.0002 p-start 8 p-end 1000 eps-smooth 0 epochs-of 2022 "
+     "augment 2022 seed 2021"},
+    {"published-2021", "what the recipes of the 2021 paper share: a hinge, and weight decay", "published",
+     "scalar fixed lr 0.02 weight-decay 0.005 decay lp loss hinge epochs-of 2021 augment 2021 seed 2020"},
     {"mnist-0.1", "MNIST, certified at 0.1 (paper: 97.95 %); also the default for fashion-mnist", "published",
      "eps-train 0.3 eps-test 0.1 epochs 0,0,25,400,450"},
     {"mnist-0.3", "MNIST, certified at 0.3 (paper: 93.20 %); the default for mnist", "published",
@@ -16,6 +19,12 @@ static const recipe recipes[] = {
      "depth 6 eps-train 24/255 eps-test 8/255 lam0 0.1 lam-end 0.0005 epochs 0,0,100,1250,1300"},
     {"cifar10-16/255", "CIFAR-10, certified at 16/255 (paper: 29.04 %)", "published",
      "depth 6 eps-train 40/255 eps-test 16/255 lam0 0.1 lam-end 0.0002 epochs 0,0,100,1250,1300"},
+    {"mnist-2021", "MNIST, certified at 0.3, of the 2021 paper", "published-2021",
+     "mix 0.25 eps-train 0.45 eps-test 0.3 epochs 0,50,0,350,400"},
+    {"fashion-mnist-2021", "Fashion-MNIST, certified at 0.1, of the 2021 paper", "published-2021",
+     "mix 0 eps-train 0.225 eps-test 0.1 epochs 0,50,0,350,400"},
+    {"cifar10-2021", "CIFAR-10, certified at 8/255, of the 2021 paper (33.30 %)", "published-2021",
+     "depth 6 mix 0.25 eps-train 0.1568 eps-test 8/255 epochs 0,100,0,750,800"},
     {"digits", "the generated digits, under a minute; the default for digits", "published",
      "depth 5 width 128 batch 64 lam0 1 eps-train 0.3 eps-test 0.15 epochs 0,0,4,18,20"},
 };

@@ -11,33 +11,38 @@
 static void fill_flags(settings *s) {
     const arg flags[SETTINGS_FLAGS] = {
         {"data", ARG_TEXT, &s->data, 0, 0, "SET", DATASET_SPECS " (default: digits)", 0, 0},
-        {"recipe", ARG_TEXT, &s->recipe, 0, 0, "NAME",
-         "published values for all flags below that are not given", 0, 0},
+        {"recipe", ARG_TEXT, &s->recipe, 0, 0, "NAME", "published values for all flags below that are not given", 0, 0},
         {"list-recipes", ARG_STOP, &s->list_recipes, 0, 0, "", "print all recipes, and nothing else", 0, 0},
         {"depth", ARG_COUNT, &s->depth, 1, 1000, "N", "distance layers", 1, 0},
         {"width", ARG_COUNT, &s->width, 1, 1e6, "N", "neurons of a hidden layer", 1, 0},
         {"identity", ARG_REAL, &s->identity, 0, 1e6, "V", "initial weights of -V on the diagonal; 0: none", 1, 0},
-        {"epochs", ARG_EPOCHS, s->epochs, 0, 1e6, "a,b,c,d,T",
-         "eps grows from epoch a to b, p from c to d, T in all", 1, 0},
-        {"eps-train", ARG_REAL, &s->eps_train, 1e-6, 1e3, "R",
-         "radius of the loss; raw pixels in [0,1], 0.45 or 8/255", 1, 0},
+        {"scalar", ARG_CHOICE, &s->scalar, 0, 0, "fixed|learned", "factor of the logits", 1, 0},
+        {"epochs", ARG_EPOCHS, s->epochs, 0, 1e6, "a,b,c,d,T", "eps grows over a..b, p over c..d, T in all", 1, 0},
+        {"epochs-of", ARG_CHOICE, &s->epochs_of, 0, 0, "2021|2022",
+         "2021: eps grows over a..a+c, p over b..d, lr is constant until b", 1, 0},
+        {"eps-train", ARG_REAL, &s->eps_train, 1e-6, 1e3, "R", "of the loss; raw pixels in [0,1]: 0.45 or 8/255", 1, 0},
         {"eps-test", ARG_REAL, &s->eps_test, 0, 1e3, "R", "radius that is certified, by the margin", 1, 0},
-        {"lam0", ARG_REAL, &s->lam0, 0, 1e6, "V", "weight of the cross-entropy at the start", 1, 0},
+        {"eps-smooth", ARG_REAL, &s->eps_smooth, 0, 0.999, "R", "eps grows smoothly, quartic up to R; 0: linear", 1, 0},
+        {"loss", ARG_CHOICE, &s->loss, 0, 0, "mixture|hinge|crossentropy", "what is minimised", 1, 0},
+        {"mix", ARG_REAL, &s->mix, 0, 1, "V", "hinge: weight of its mean (0.25); crossentropy: of logits (0)", 1, 0},
+        {"clip", ARG_REAL, &s->clip, 0, 1e6, "V", "mixture: largest value of its hinge", 1, 0},
+        {"lam0", ARG_REAL, &s->lam0, 0, 1e6, "V", "mixture: weight of its cross-entropy at the start", 1, 0},
         {"lam-end", ARG_REAL, &s->lam_end, 0, 1e6, "V", "and at the end", 1, 0},
         {"p-start", ARG_REAL, &s->p_start, 1, LINFDIST_P_MAX, "P", "p at the start", 1, 0},
         {"p-end", ARG_REAL, &s->p_end, 1, LINFDIST_P_MAX, "P", "p at the end; from 100 on, infinity follows", 1, 0},
         {"batch", ARG_COUNT, &s->batch, 1, 1e6, "N", "samples of a step; the last of an epoch may have fewer", 1, 0},
         {"lr", ARG_REAL, &s->lr, 0, 1e3, "V", "learning rate, half-cosine to 0", 1, 0},
+        {"lr-steps", ARG_COUNTS, &s->lr_steps, 0, 1e6, "a,b,...", "it is divided by 5 at these instead; or none", 1, 0},
         {"scalar-lr", ARG_REAL, &s->scalar_lr, 0, 1e3, "V", "learning rate of the scalar", 1, 0},
+        {"weight-decay", ARG_REAL, &s->weight_decay, 0, 1, "V", "a step takes lr times this part of the weights", 1, 0},
+        {"decay", ARG_CHOICE, &s->decay, 0, 0, "plain|lp", "lp: as the l_p distance sees the weights, of 2021", 1, 0},
         {"augment", ARG_COUNT, &s->augment, AUGMENT_FIRST_YEAR, AUGMENT_LAST_YEAR, "YEAR",
          "random crops and flips as in the recipes of 2022 or 2021", 1, 0},
         {"seed", ARG_SEED, &s->seed, 0, 0, "N", "of the net, the order and the generated digits", 1, 0},
-        {"threads", ARG_COUNT, &s->threads, 0, 1024, "N",
-         "0 (default): one per CPU; more than CPUs is allowed", 0, 0},
+        {"threads", ARG_COUNT, &s->threads, 0, 1024, "N", "0 (default): one per CPU; more than CPUs is allowed", 0, 0},
         {"steps", ARG_COUNT, &s->steps, 0, 1e15, "N", "stop after this many steps in all; 0 (default): never", 0, 0},
         {"out", ARG_TEXT, &s->out, 0, 0, "FILE", "write the trained model", 0, 0},
-        {"checkpoint", ARG_TEXT, &s->checkpoint, 0, 0, "FILE",
-         "write a checkpoint after every epoch, at the end, when stopped", 0, 0},
+        {"checkpoint", ARG_TEXT, &s->checkpoint, 0, 0, "FILE", "written after every epoch and when it stops", 0, 0},
         {"resume", ARG_TEXT, &s->resume, 0, 0, "FILE", "go on from a checkpoint, with its settings", 0, 0},
         {"log", ARG_TEXT, &s->log, 0, 0, "DIR", "write train.csv and test.csv", 0, 0},
     };
@@ -56,19 +61,47 @@ static int apply_recipes(settings *s, problem *what) {
     return recipe_apply(recipes_usual(s->data), s->flags, SETTINGS_FLAGS, ARG_DEFAULTED, what);
 }
 
+/* With the constants of its authors. */
+static linfdist_loss published_loss(const settings *s) {
+    static const int32_t kinds[] = {LINFDIST_LOSS_MIXTURE, LINFDIST_LOSS_HINGE, LINFDIST_LOSS_CROSSENTROPY};
+    linfdist_loss loss;
+    (void)linfdist_loss_init(&loss, sizeof loss, kinds[s->loss]);
+    return loss;
+}
+
+/* What mix is depends on the loss, so that no recipe can fill it in for all. */
+static void default_mix(settings *s) {
+    const char name[] = "mix";
+    if (args_find(s->flags, SETTINGS_FLAGS, name, sizeof name - 1)->origin == ARG_UNSET) s->mix = published_loss(s).mix;
+}
+
 int settings_parse(settings *s, int argc, char **argv, problem *what) {
     memset(s, 0, sizeof *s);
     s->data = "digits";
     fill_flags(s);
     int status = args_parse(s->flags, SETTINGS_FLAGS, argc, argv, what);
-    return status != 0 ? status : apply_recipes(s, what);
+    if (status == 0) status = apply_recipes(s, what);
+    if (status == 0) default_mix(s);
+    return status;
+}
+
+linfdist_loss settings_loss(const settings *s) {
+    linfdist_loss loss = published_loss(s);
+    loss.mix = s->mix;
+    loss.clip = s->clip;
+    return loss;
+}
+
+int32_t settings_decay(const settings *s) {
+    static const int32_t decays[] = {LINFDIST_DECAY_PLAIN, LINFDIST_DECAY_LP};
+    return decays[s->decay];
 }
 
 static void print_recipes(FILE *out) {
     size_t count;
     const recipe *all = recipes_all(&count);
     for (size_t i = 0; i < count; ++i)
-        fprintf(out, "  %-16s %s%s%s:\n                   %s\n", all[i].name, all[i].summary,
+        fprintf(out, "  %-18s %s%s%s:\n                     %s\n", all[i].name, all[i].summary,
                 all[i].base ? "; based on " : "", all[i].base ? all[i].base : "", all[i].values);
 }
 
@@ -122,9 +155,11 @@ static int find_value(const char *state, const char *name, char *value, size_t s
     return problem_set(what, "the checkpoint has no valid '%s'", name);
 }
 
-/* As find_value, for a flag. The first checkpoints had not all of them. */
+/* As find_value, for a flag. The first checkpoints had not all of them: what was done before there was a choice. */
 static int find_stored(const char *state, const char *name, char *value, size_t size, problem *what) {
-    static const char *const later[][2] = {{"augment", "2022"}}; /* and what was done before there was a choice */
+    static const char *const later[][2] = {
+        {"scalar", "learned"}, {"epochs-of", "2022"}, {"eps-smooth", "0"}, {"loss", "mixture"},   {"mix", "0"},
+        {"clip", "1"},         {"lr-steps", "none"},  {"augment", "2022"}, {"weight-decay", "0"}, {"decay", "plain"}};
     if (find_value(state, name, value, size, what) == 0) return 0;
     for (size_t i = 0; i < sizeof later / sizeof *later; ++i)
         if (strcmp(later[i][0], name) == 0) return snprintf(value, size, "%s", later[i][1]) > 0 ? 0 : -1;

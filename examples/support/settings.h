@@ -7,16 +7,22 @@
 
 #include <stdint.h>
 
-#define SETTINGS_FLAGS 24
+#define SETTINGS_FLAGS 33
 
 typedef struct settings {
     const char *data, *recipe, *out, *checkpoint, *resume, *log;
-    int64_t depth, width, batch, epochs[ARG_EPOCHS_COUNT], threads, steps, augment;
+    int64_t depth, width, scalar, batch, epochs[ARG_EPOCHS_COUNT], epochs_of, threads, steps, loss, decay, augment;
     uint64_t seed;
-    double identity, eps_train, eps_test, lam0, lam_end, p_start, p_end, lr, scalar_lr;
+    double identity, eps_train, eps_smooth, eps_test, mix, clip, lam0, lam_end, p_start, p_end, lr, scalar_lr;
+    double weight_decay;
+    arg_counts lr_steps;
     int list_recipes;
     arg flags[SETTINGS_FLAGS]; /* point into this struct: it must not be moved */
 } settings;
+
+/* Values of the choices, in the order of their words. */
+enum { SCALAR_FIXED, SCALAR_LEARNED };
+enum { EPOCHS_OF_2021, EPOCHS_OF_2022 };
 
 /* Where a training stands: the next step, and what its unfinished epoch has summed up so far. */
 typedef struct position {
@@ -28,6 +34,9 @@ typedef struct position {
 /* Fills the settings from the command line: flags, then the recipe for what they leave open (not when resuming: then
  * settings_resume does). 0; 1 where only settings_print is wanted; -1. */
 int settings_parse(settings *s, int argc, char **argv, problem *what);
+/* What the choices mean to the library. */
+linfdist_loss settings_loss(const settings *s);
+int32_t settings_decay(const settings *s);
 /* What --help or --list-recipes asked for. */
 void settings_print(const settings *s, FILE *out);
 

@@ -364,23 +364,40 @@ LINFDIST_API linfdist_status linfdist_run_zero_gradients(linfdist_run *run);
 
 /* ---- losses ---------------------------------------------------------------------------------------------------- */
 
-/* labels: batch int32 in [0, classes). All other arrays contiguous batch x classes. lambda and clip in [0, 2^100].
- * Mixture loss (paper, section 4) on logits z and margins m (m of the label's column is 0 by definition and its value
- * is ignored): mean_b clip(max_j m_bj, 0, clip) + lambda CE(z, y). grad_logits and grad_margins (each or NULL) are
- * overwritten. The clip passes gradient at both of its ends; the maximum sends it to its lowest index. */
-LINFDIST_API linfdist_status linfdist_mixture_loss(const float *logits, const float *margins, const int32_t *labels,
-                                                   int64_t batch, int64_t classes, double lambda, double clip,
-                                                   double *loss, float *grad_logits, float *grad_margins);
-/* The same on distances and scalar: z = -scalar d, m_j = (d_y - d_j + 2 eps) / (2 eps). eps_normalized > 0.
- * grad_distances and grad_scalar (each or NULL) are overwritten. */
-LINFDIST_API linfdist_status linfdist_mixture_loss_distances(const float *distances, const int32_t *labels,
-                                                             int64_t batch, int64_t classes, float scalar,
-                                                             double eps_normalized, double lambda, double clip,
-                                                             double *loss, float *grad_distances, float *grad_scalar);
+/* All on logits z and margins m, where m of the label's column is 0 by definition. A loss is a term of the margins plus
+ * a weight times the cross-entropy CE(z, y); C classes, means over the batch:
+ *   MIXTURE       mean_b clip(max_j m_bj, 0, clip) + lambda CE(z, y)                            (paper, section 4)
+ *   HINGE         (1 - mix) mean_b max_j max(m_bj, 0) + mix mean_bj max(m_bj, 0), over all C columns
+ *   CROSSENTROPY  (1 - mix) CE(m, y) + mix CE(z, y)
+ * Clips pass gradient at both of their ends; a maximum sends it to its lowest index. */
+enum { LINFDIST_LOSS_MIXTURE = 1, LINFDIST_LOSS_HINGE = 2, LINFDIST_LOSS_CROSSENTROPY = 3 };
+
+typedef struct linfdist_loss {
+    size_t struct_size;
+    int32_t kind;
+    double mix;  /* in [0, 1]; MIXTURE has none */
+    double clip; /* in [0, 2^100]; of MIXTURE */
+} linfdist_loss;
+
+/* The published constants of a kind: clip 1; mix 0.25 for HINGE, 0 for CROSSENTROPY. */
+LINFDIST_API linfdist_status linfdist_loss_init(linfdist_loss *loss, size_t struct_size, int32_t kind);
+
+/* labels: batch int32 in [0, classes). All other arrays contiguous batch x classes; values of margins in the label's
+ * column are ignored. lambda, in [0, 2^100], is the mixture's; the other kinds ignore it. grad_logits and grad_margins
+ * (each or NULL) are overwritten; the label's margin gets 0. */
+LINFDIST_API linfdist_status linfdist_loss_logits(const linfdist_loss *loss, const float *logits, const float *margins,
+                                                  const int32_t *labels, int64_t batch, int64_t classes, double lambda,
+                                                  double *value, float *grad_logits, float *grad_margins);
+/* The same on distances and scalar: z = -scalar d, m_j = (d_y - d_j + 2 eps) / (2 eps). eps_normalized > 0: the margins
+ * divide by it. grad_distances and grad_scalar (each or NULL) are overwritten. */
+LINFDIST_API linfdist_status linfdist_loss_distances(const linfdist_loss *loss, const float *distances,
+                                                     const int32_t *labels, int64_t batch, int64_t classes,
+                                                     float scalar, double eps_normalized, double lambda, double *value,
+                                                     float *grad_distances, float *grad_scalar);
 /* The same on the run's last distances and the model's scalar; leaves the gradients where linfdist_backward wants
- * them, if a backward may follow. loss or NULL. Errors: STATE (no forward pass yet). */
-LINFDIST_API linfdist_status linfdist_run_mixture_loss(linfdist_run *run, const int32_t *labels, double eps_normalized,
-                                                       double lambda, double clip, double *loss);
+ * them, if a backward may follow. value or NULL. Errors: STATE (no forward pass yet). */
+LINFDIST_API linfdist_status linfdist_run_loss(linfdist_run *run, const linfdist_loss *loss, const int32_t *labels,
+                                               double eps_normalized, double lambda, double *value);
 /* Per sample: predicted (or NULL) is the lowest index of the smallest distance; margin (or NULL) is
  * min_{j != y} d_j - d_y with y the label, or the prediction where labels is NULL. classes >= 2. At p = infinity a
  * sample is right and certified at normalized eps by the 1-Lipschitz bound, up to rounding (LINFDIST_METHOD_MARGIN),
@@ -396,11 +413,13 @@ LINFDIST_API linfdist_status linfdist_margins(const float *distances, const int3
  *   lambda lambda_start (lambda_end / lambda_start)^t(p_begin, p_finish); 0 where lambda_start is 0
  *   eps    eps_train_normalized times t(eps_begin, eps_finish), linear, or with 0 < eps_smooth < 1 quartic up to
  *          t = eps_smooth and then linear, joined smoothly
- *   lr     half-cosine from its start to 0 over [0, epochs], or divided by 5 at each epoch in decay_epochs */
+ *   lr     constant up to lr_begin, then half-cosine to 0 over [lr_begin, epochs]; or divided by 5 at each epoch in
+ *          decay_epochs
+ * The programs of 2021 read "a,b,c,d,T" otherwise: eps grows over a .. a + c, p over b .. d, and lr_begin is b. */
 typedef struct linfdist_schedule {
     size_t struct_size;
     int64_t batches_per_epoch;
-    int64_t eps_begin, eps_finish, p_begin, p_finish, epochs; /* epochs: "a,b,c,d,T" */
+    int64_t eps_begin, eps_finish, p_begin, p_finish, epochs; /* "a,b,c,d,T" */
     double p_start, p_end;
     double eps_train_normalized;
     double eps_smooth; /* 0: linear */
@@ -408,6 +427,9 @@ typedef struct linfdist_schedule {
     double lr, scalar_lr;
     int64_t decay_count;         /* 0: half-cosine */
     const int64_t *decay_epochs; /* decay_count values, read during the call only */
+    int64_t lr_begin;            /* in [0, epochs) */
+    int32_t positive_eps;        /* 1: a schedule that reaches eps = 0 is refused, as the losses on distances divide by
+                                    eps. 0: for margins that do not */
 } linfdist_schedule;
 
 typedef struct linfdist_schedule_point {
@@ -419,10 +441,11 @@ typedef struct linfdist_schedule_point {
 } linfdist_schedule_point;
 
 /* The MNIST 0.3 recipe: epochs 0,0,25,400,450, p 8 to 1000, eps 0.45 / 0.3081, lambda .05 to .0002, lr .03, scalar_lr
- * .006, 118 batches an epoch. */
+ * .006, lr_begin 0, positive_eps 1, 118 batches an epoch. */
 LINFDIST_API linfdist_status linfdist_schedule_init(linfdist_schedule *schedule, size_t struct_size);
 /* A pure function. step in [0, batches_per_epoch epochs]. Set point->struct_size first. Errors: INVALID_ARGUMENT for
- * any field that makes no schedule, RANGE for the step. */
+ * any field that makes no schedule, RANGE for the step. Every call checks the whole schedule, so that the first one
+ * refuses what would go wrong later. */
 LINFDIST_API linfdist_status linfdist_schedule_at(const linfdist_schedule *schedule, int64_t step,
                                                   linfdist_schedule_point *point);
 
@@ -431,28 +454,42 @@ LINFDIST_API linfdist_status linfdist_schedule_at(const linfdist_schedule *sched
 /* Adam on a model's parameters, in two groups: the scalar, and all others. */
 typedef struct linfdist_optimizer linfdist_optimizer;
 
+/* Decoupled weight decay, before the Adam step, of weights and biases; the scalar has none.
+ *   PLAIN  w -= lr weight_decay w
+ *   LP     the same, but the weights of distance layers by linfdist_lp_decay with rate lr weight_decay, at the p of the
+ *          run's last backward pass (2021 paper) */
+enum { LINFDIST_DECAY_PLAIN = 0, LINFDIST_DECAY_LP = 1 };
+
 typedef struct linfdist_adam_options {
     size_t struct_size;
     double beta1, beta2;
-    double epsilon; /* added after the square root */
+    double epsilon;      /* added after the square root */
+    double weight_decay; /* in [0, 1]; 0: none */
+    int32_t decay;       /* LINFDIST_DECAY_* */
 } linfdist_adam_options;
 
-/* Defaults: 0.9, 0.99, 1e-10. Betas in [0, 0.999999], epsilon in [2^-126, 1]. */
+/* Defaults: 0.9, 0.99, 1e-10, no weight decay. Betas in [0, 0.999999], epsilon in [2^-126, 1]. */
 LINFDIST_API linfdist_status linfdist_adam_options_init(linfdist_adam_options *options, size_t struct_size);
 /* One Adam update of n plain numbers, step >= 1 (the first is 1): m = b1 m + (1 - b1) g, v = b2 v + (1 - b2) g^2,
- * w -= lr (m / (1 - b1^step)) / (sqrt(v / (1 - b2^step)) + epsilon). options or NULL. lr in [0, 2^100].
- * Errors: RANGE for a negative v. */
+ * w -= lr (m / (1 - b1^step)) / (sqrt(v / (1 - b2^step)) + epsilon), after the PLAIN decay for either kind. options or
+ * NULL. lr in [0, 2^100], lr weight_decay <= 1. Errors: RANGE for a negative v. */
 LINFDIST_API linfdist_status linfdist_adam_update(linfdist_context *context, const linfdist_adam_options *options,
                                                   int64_t n, int64_t step, double lr, const float *gradient, float *w,
                                                   float *m, float *v);
+/* The l_p weight decay on each row w of the contiguous rows x columns weights, p in [1, 1000] or infinity, rate in
+ * [0, 1]: w_i -= rate (|w_i| / ||w||_p)^(p-2) w_i. At p = infinity only the largest entry, the lowest index on ties. At
+ * p = 2 it is the plain decay. */
+LINFDIST_API linfdist_status linfdist_lp_decay(linfdist_context *context, int64_t rows, int64_t columns, float p,
+                                               double rate, float *weights);
 /* options or NULL. Moments start at zero, steps at 0. Keeps the model alive. */
 LINFDIST_API linfdist_status linfdist_optimizer_create_adam(linfdist_model *model,
                                                             const linfdist_adam_options *options,
                                                             linfdist_optimizer **optimizer);
 LINFDIST_API void linfdist_optimizer_destroy(linfdist_optimizer *optimizer);
-/* One linfdist_adam_update of every parameter from the run's gradients, which must belong to the same model (SHAPE
- * otherwise, STATE for an inference run) and be finite (NOT_FINITE otherwise, nothing changed). lr for weights and
- * biases, scalar_lr for the scalar, both in [0, 2^100]. */
+/* One linfdist_adam_update of every parameter, with the weight decay that the options ask for, from the run's
+ * gradients, which must belong to the same model (SHAPE otherwise, STATE for an inference run) and be finite
+ * (NOT_FINITE otherwise, nothing changed). lr for weights and biases, scalar_lr for the scalar, both in [0, 2^100], and
+ * lr weight_decay <= 1. STATE: the l_p decay before the run's first backward pass. */
 LINFDIST_API linfdist_status linfdist_optimizer_step(linfdist_optimizer *optimizer, const linfdist_run *run, double lr,
                                                      double scalar_lr);
 /* First and second moments of the model's tensor index (RANGE for others), as views; data is NULL for running means.
@@ -504,6 +541,57 @@ LINFDIST_API linfdist_status linfdist_certify(const linfdist_certifier *certifie
 LINFDIST_API linfdist_status linfdist_certify_at(const linfdist_certifier *certifier, int32_t method, const float *x,
                                                  int64_t x_stride, int64_t n, double eps_raw, int32_t *predicted,
                                                  int32_t *certified);
+
+/* ---- attack ------------------------------------------------------------------------------------------------------ */
+
+typedef struct linfdist_attack_options {
+    size_t struct_size;
+    int64_t steps;        /* of each start: 100, at least 1 */
+    double step_fraction; /* step size / eps_raw: 1/4 */
+    int64_t restarts;     /* starts with each p: 1; more than one needs random_start */
+    int32_t random_start; /* 1: beside x by N(0, (eps/4)^2) clipped to -+eps/2; 0: at x */
+    int32_t clamp;        /* 1: pixels stay in the valid range of the model's statistics; 0: in the ball only */
+    int32_t last_iterate; /* 0: every iterate is judged, x first, and the first success ends the attack; 1: the last
+                             one of each start alone, as in the published programs */
+    int64_t p_count;      /* 0: gradients of the net itself, at p = infinity */
+    const float *p;       /* p_count values in [1, 1000] or infinity, read during the call only: gradients of the net
+                             with the same weights at each of them in turn */
+    uint64_t seed;        /* 2021 */
+} linfdist_attack_options;
+
+LINFDIST_API linfdist_status linfdist_attack_options_init(linfdist_attack_options *options, size_t struct_size);
+/* Projected gradient descent against the snapshot, on raw pixels x (n x n_in) with their labels: steps along the sign
+ * (sign(0) = 0) of the gradient of the cross-entropy of z = -scalar d, kept within eps_raw (finite, >= 0) of x. Success
+ * is judged by the floating-point net at p = infinity: the lowest index of the smallest distance is not the label. The
+ * worst of all starts and all p is reported: a success, or else the smallest margin min_{j != y} d_j - d_y. A sample
+ * that is wrong without any attack is a success with itself (last_iterate: with what the attack makes of it).
+ * Outputs, each or NULL: adversarial (n x n_in, may be x), pixels that really lie in the ball, in exact arithmetic, and
+ * in the valid range; predicted, n; success, n values 1 or 0. A sample's result depends on the options and its own
+ * pixels, not on the batch it comes in. options or NULL for the defaults. Errors: INVALID_ARGUMENT (labels, options),
+ * RANGE for a pixel outside the valid range, NOT_FINITE (a pixel; or a surrogate's values above 2^100),
+ * OUT_OF_MEMORY. */
+LINFDIST_API linfdist_status linfdist_attack(const linfdist_certifier *certifier,
+                                             const linfdist_attack_options *options, const float *x, int64_t x_stride,
+                                             const int32_t *labels, int64_t n, double eps_raw, float *adversarial,
+                                             int64_t adversarial_stride, int32_t *predicted, int32_t *success);
+
+typedef struct linfdist_lipschitz_options {
+    size_t struct_size;
+    double eps_normalized; /* 1/255, > 0 */
+    int64_t steps;         /* 20 */
+    double step_fraction;  /* step size / eps: 1/4 */
+    int64_t restarts;      /* 5 random starts, as those of an attack */
+    uint64_t seed;         /* 2021 */
+} linfdist_lipschitz_options;
+
+LINFDIST_API linfdist_status linfdist_lipschitz_options_init(linfdist_lipschitz_options *options, size_t struct_size);
+/* Local Lipschitz constants of the distances at p in the max norm, from below: estimate (n x classes, contiguous)
+ * receives the largest |d_k(x') - d_k(x)| / eps that sign-gradient ascent finds for each output k on its own, over all
+ * iterates x' within eps of the normalized x; pixels are not clamped. At p = infinity it is at most 1, up to rounding.
+ * x: raw pixels n x n_in. options or NULL for the defaults. Errors: as linfdist_attack. */
+LINFDIST_API linfdist_status linfdist_lipschitz(const linfdist_certifier *certifier,
+                                                const linfdist_lipschitz_options *options, const float *x,
+                                                int64_t x_stride, int64_t n, float p, float *estimate);
 
 /* ---- files ------------------------------------------------------------------------------------------------------- */
 

@@ -25,7 +25,7 @@ static void backward(const lfd_layer_pass *pass, const float *x, const float *y,
     size_t n = (size_t)pass->spec->n_out;
     (void)x;
     (void)y;
-    for (size_t j = 0; j < n; ++j) {
+    for (size_t j = 0; pass->gradients && j < n; ++j) {
         double sum = 0.0;
         for (size_t b = 0; b < pass->batch; ++b) sum += (double)grad_y[b * n + j];
         pass->gradients[0][j] += (float)sum;

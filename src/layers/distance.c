@@ -17,6 +17,7 @@ static linfdist_status check(const lfd_layer_spec *spec) {
 
 static void describe(const lfd_layer_spec *spec, lfd_tensor *tensors) {
     lfd_layer_tensor(spec, ".weight", LINFDIST_ROLE_WEIGHT, spec->n_out, spec->n_in / spec->groups, &tensors[0]);
+    tensors[0].lp_rows = 1;
 }
 
 /* The argmaxes of an l_inf pass. */
@@ -58,7 +59,7 @@ static void backward(const lfd_layer_pass *pass, const float *x, const float *y,
     lfd_dims dims = dims_of(pass);
     if (grad_x) memset(grad_x, 0, dims.batch * dims.n_in * sizeof *grad_x);
     lfd_distance_backward(pass->context, &dims, pass->p, x, pass->tensors[0].data, y, argmax_of(pass), grad_y, grad_x,
-                          pass->gradients[0]);
+                          pass->gradients ? pass->gradients[0] : NULL);
 }
 
 const struct lfd_layer_ops lfd_layer_distance = {

@@ -9,7 +9,7 @@ typedef struct lfd_layer_pass {
     linfdist_context *context;
     const lfd_layer_spec *spec;
     const lfd_tensor *tensors; /* this layer's, as describe() ordered them */
-    float *const *gradients;   /* of the tensors, NULL for buffers; backward only */
+    float *const *gradients;   /* of the tensors, NULL for buffers; backward only. NULL: none are wanted */
     void *workspace;           /* lasts from forward to backward; NULL in inference runs */
     size_t batch;
     int32_t mode; /* LINFDIST_EVALUATE or LINFDIST_TRAIN */

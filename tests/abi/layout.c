@@ -89,7 +89,7 @@ AT(linfdist_tensor, dims, 32);
 AT(linfdist_tensor, shape, 40);
 
 /* linfdist_schedule */
-SIZE(linfdist_schedule, 136);
+SIZE(linfdist_schedule, 152);
 AT(linfdist_schedule, struct_size, 0);
 AT(linfdist_schedule, batches_per_epoch, 8);
 AT(linfdist_schedule, eps_begin, 16);
@@ -107,6 +107,8 @@ AT(linfdist_schedule, lr, 104);
 AT(linfdist_schedule, scalar_lr, 112);
 AT(linfdist_schedule, decay_count, 120);
 AT(linfdist_schedule, decay_epochs, 128);
+AT(linfdist_schedule, lr_begin, 136);
+AT(linfdist_schedule, positive_eps, 144);
 
 /* linfdist_schedule_point */
 SIZE(linfdist_schedule_point, 48);
@@ -117,12 +119,43 @@ AT(linfdist_schedule_point, lambda, 24);
 AT(linfdist_schedule_point, lr, 32);
 AT(linfdist_schedule_point, scalar_lr, 40);
 
+/* linfdist_loss */
+SIZE(linfdist_loss, 32);
+AT(linfdist_loss, struct_size, 0);
+AT(linfdist_loss, kind, 8);
+AT(linfdist_loss, mix, 16);
+AT(linfdist_loss, clip, 24);
+
 /* linfdist_adam_options */
-SIZE(linfdist_adam_options, 32);
+SIZE(linfdist_adam_options, 48);
 AT(linfdist_adam_options, struct_size, 0);
 AT(linfdist_adam_options, beta1, 8);
 AT(linfdist_adam_options, beta2, 16);
 AT(linfdist_adam_options, epsilon, 24);
+AT(linfdist_adam_options, weight_decay, 32);
+AT(linfdist_adam_options, decay, 40);
+
+/* linfdist_attack_options */
+SIZE(linfdist_attack_options, 72);
+AT(linfdist_attack_options, struct_size, 0);
+AT(linfdist_attack_options, steps, 8);
+AT(linfdist_attack_options, step_fraction, 16);
+AT(linfdist_attack_options, restarts, 24);
+AT(linfdist_attack_options, random_start, 32);
+AT(linfdist_attack_options, clamp, 36);
+AT(linfdist_attack_options, last_iterate, 40);
+AT(linfdist_attack_options, p_count, 48);
+AT(linfdist_attack_options, p, 56);
+AT(linfdist_attack_options, seed, 64);
+
+/* linfdist_lipschitz_options */
+SIZE(linfdist_lipschitz_options, 48);
+AT(linfdist_lipschitz_options, struct_size, 0);
+AT(linfdist_lipschitz_options, eps_normalized, 8);
+AT(linfdist_lipschitz_options, steps, 16);
+AT(linfdist_lipschitz_options, step_fraction, 24);
+AT(linfdist_lipschitz_options, restarts, 32);
+AT(linfdist_lipschitz_options, seed, 40);
 
 #endif
 
@@ -151,5 +184,10 @@ VALUE(LINFDIST_ROLE_SCALAR, 3);
 VALUE(LINFDIST_ROLE_RUNNING_MEAN, 4);
 VALUE(LINFDIST_RUN_INFERENCE, 0);
 VALUE(LINFDIST_RUN_TRAINING, 1);
+VALUE(LINFDIST_LOSS_MIXTURE, 1);
+VALUE(LINFDIST_LOSS_HINGE, 2);
+VALUE(LINFDIST_LOSS_CROSSENTROPY, 3);
+VALUE(LINFDIST_DECAY_PLAIN, 0);
+VALUE(LINFDIST_DECAY_LP, 1);
 VALUE(LINFDIST_METHOD_MARGIN, 1);
 VALUE(LINFDIST_METHOD_INTERVAL, 2);

@@ -55,10 +55,6 @@ _Noreturn void check_skip(check *c, const char *why) {
     longjmp(c->leave, 1);
 }
 
-void check_note(const check *c, const char *note) {
-    printf("note %s: %s\n", c->name, note);
-}
-
 void check_ok(check *c, linfdist_status status, const char *call) {
     if (status != LINFDIST_OK) check_stop(c, "%s: %s: %s", call, linfdist_status_string(status), linfdist_last_error());
 }

@@ -42,8 +42,6 @@ void check_fail(check *c, const char *format, ...) __attribute__((format(printf,
 _Noreturn void check_stop(check *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Leaves the case as one that is not for this version. */
 _Noreturn void check_skip(check *c, const char *why);
-/* A remark that changes nothing. */
-void check_note(const check *c, const char *note);
 /* Leaves the case unless the library call succeeded. */
 void check_ok(check *c, linfdist_status status, const char *call);
 #define CHECK(c, call) check_ok(c, call, #call)
@@ -77,6 +75,8 @@ void check_close_within(check *c, const char *name, const float *got, const doub
 void check_close(check *c, const char *name, const float *got, size_t count);
 /* One number. */
 void check_number_close(check *c, const char *name, double got, double want, check_tolerance tolerance);
+/* The loss of a golden: "mixture", "hinge" or "crossentropy" with anything after it; other names leave the case. */
+linfdist_loss check_loss_kind(check *c, const char *name);
 double check_largest(const double *values, size_t count);
 
 /* Shape of a distance operator from the tensor "dims" = (batch, inputs, outputs, groups, positions). The goldens hold

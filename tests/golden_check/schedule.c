@@ -52,6 +52,7 @@ static linfdist_schedule read_schedule(check *c, const json_t *source) {
     s.p_end = number(c, source, "p_end");
     s.eps_train_normalized = number(c, source, "eps_train");
     s.eps_smooth = number(c, source, "eps_smooth");
+    s.positive_eps = 0; /* a hybrid net's may be 0 */
     s.lr = number(c, source, "lr");
     s.scalar_lr = number(c, source, "scalar_lr");
     s.lambda_start = s.lambda_end = 0.0;

@@ -53,9 +53,10 @@ const float *train_distances(check *c, const train_case *t, size_t batch) {
 
 float *train_logits(check *c, const train_case *t, const float *distances, size_t batch) {
     linfdist_tensor scalar = {.struct_size = sizeof scalar};
-    CHECK(c, linfdist_model_find_tensor(t->model, "scalar", &scalar));
+    const int learned = linfdist_model_find_tensor(t->model, "scalar", &scalar) == LINFDIST_OK;
+    const float factor = learned ? scalar.data[0] : 1.0f;
     float *logits = CHECK_FLOATS(c, batch * t->classes);
-    for (size_t i = 0; i < batch * t->classes; ++i) logits[i] = -scalar.data[0] * distances[i];
+    for (size_t i = 0; i < batch * t->classes; ++i) logits[i] = -factor * distances[i];
     return logits;
 }
 
@@ -78,7 +79,7 @@ double train_gradients(check *c, const train_case *t, size_t k, const train_numb
     double loss = 0.0;
     CHECK(c, linfdist_run_zero_gradients(t->run));
     CHECK(c, linfdist_forward(t->run, x, (int64_t)t->n_in, (int64_t)t->batch, LINFDIST_TRAIN, (float)now->p));
-    CHECK(c, linfdist_run_mixture_loss(t->run, labels, now->eps, now->lambda, 1.0, &loss));
+    CHECK(c, linfdist_run_loss(t->run, &t->loss, labels, now->eps, now->lambda, &loss));
     CHECK(c, linfdist_backward(t->run, NULL, 0));
     return loss;
 }
@@ -87,14 +88,23 @@ void train_update(check *c, const train_case *t, const train_numbers *now) {
     CHECK(c, linfdist_optimizer_step(t->optimizer, t->run, now->lr, now->scalar_lr));
 }
 
+/* "mixture(lam0=0.1,lam_end=0.001)", "hinge", "crossentropy(mix=0.2)": what is not said is the default. */
+static void read_loss(check *c, train_case *t) {
+    const char *text = check_metadata(c, "loss"), *parameters = strchr(text, '(');
+    linfdist_schedule *s = &t->schedule;
+    t->loss = check_loss_kind(c, text);
+    if (t->loss.kind != LINFDIST_LOSS_MIXTURE) s->lambda_start = s->lambda_end = 0.0;
+    if (!parameters) return;
+    if (sscanf(parameters, "(lam0=%lf,lam_end=%lf)", &s->lambda_start, &s->lambda_end) == 2) return;
+    if (sscanf(parameters, "(mix=%lf)", &t->loss.mix) != 1) check_stop(c, "loss is %s", text);
+}
+
 static void read_schedule(check *c, linfdist_schedule *s) {
-    const char *loss = check_metadata(c, "loss"), *epochs = check_metadata(c, "epochs");
+    const char *epochs = check_metadata(c, "epochs");
     long long e[5];
     CHECK(c, linfdist_schedule_init(s, sizeof *s));
     if (sscanf(epochs, "%lld,%lld,%lld,%lld,%lld", &e[0], &e[1], &e[2], &e[3], &e[4]) != 5)
         check_stop(c, "epochs are %s", epochs);
-    if (sscanf(loss, "mixture(lam0=%lf,lam_end=%lf)", &s->lambda_start, &s->lambda_end) != 2)
-        check_stop(c, "loss is %s", loss);
     if (strcmp(check_metadata(c, "decays"), "None") != 0) check_stop(c, "decays are not None");
     s->eps_begin = e[0];
     s->eps_finish = e[1];
@@ -155,15 +165,12 @@ static int starts_with(const char *text, const char *prefix) {
     return strncmp(text, prefix, strlen(prefix)) == 0;
 }
 
-/* Leaves the case where its model or loss is of a later version, or unknown. */
+/* Leaves the case where its model is of a later version, or unknown. */
 static void check_supported(check *c) {
-    const char *model = check_metadata(c, "model"), *loss = check_metadata(c, "loss");
+    const char *model = check_metadata(c, "model");
     if (starts_with(model, "HybridModel(") || starts_with(model, "('conv'"))
         check_skip(c, "hybrid and convolutional models are not in this version");
     if (!starts_with(model, "MLPModel(")) check_stop(c, "unknown model %s", model);
-    if (starts_with(loss, "hinge") || starts_with(loss, "crossentropy"))
-        check_skip(c, "hinge and cross-entropy losses are not in this version");
-    if (!starts_with(loss, "mixture(")) check_stop(c, "unknown loss %s", loss);
 }
 
 void check_train(check *c) {
@@ -172,9 +179,10 @@ void check_train(check *c) {
     create_model(c, &t);
     create_training(c, &t);
     read_schedule(c, &t.schedule);
+    read_loss(c, &t);
     train_check_snapshots(c, &t);
     train_check_evaluation(c, &t);
+    if (check_has(c, "pgd.x_p8")) train_check_attack(c, &t);
     train_check_trajectory(c, &t);
     train_check_end_to_end(c, &t);
-    if (check_has(c, "pgd.x_p8")) check_note(c, "the PGD tensors are skipped: the attack is not in this version");
 }

@@ -12,6 +12,7 @@ typedef struct train_case {
     size_t n_in, classes;
     size_t steps, batch;
     size_t eval_count;
+    linfdist_loss loss;
     linfdist_schedule schedule;
 } train_case;
 
@@ -46,6 +47,8 @@ void train_update(check *c, const train_case *t, const train_numbers *now);
 void train_check_snapshots(check *c, const train_case *t);
 void train_check_trajectory(check *c, const train_case *t);
 void train_check_evaluation(check *c, const train_case *t);
+/* PGD images of the stored final state, which the evaluation left in the model. */
+void train_check_attack(check *c, const train_case *t);
 /* Evaluation of the state that our own training reached. */
 void train_check_end_to_end(check *c, const train_case *t);
 

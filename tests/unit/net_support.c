@@ -49,6 +49,12 @@ linfdist_tensor net_tensor(linfdist_model *model, const char *name) {
     return tensor;
 }
 
+linfdist_status net_mixture(linfdist_run *run, const int32_t *labels, double eps, double lambda, double *value) {
+    linfdist_loss loss;
+    OK(linfdist_loss_init(&loss, sizeof loss, LINFDIST_LOSS_MIXTURE));
+    return linfdist_run_loss(run, &loss, labels, eps, lambda, value);
+}
+
 static size_t tensor_bytes(const linfdist_tensor *tensor) {
     size_t count = sizeof(float);
     for (int i = 0; i < LINFDIST_MAX_DIMS; ++i) count *= (size_t)tensor->shape[i];

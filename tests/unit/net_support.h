@@ -15,6 +15,8 @@ void net_uniform(float *x, size_t count, float low, float high, uint32_t seed);
 /* Seeded running means and biases, which start at zero otherwise. */
 void net_disturb(linfdist_model *model, uint32_t seed);
 linfdist_tensor net_tensor(linfdist_model *model, const char *name);
+/* linfdist_run_loss of the paper's mixture. */
+linfdist_status net_mixture(linfdist_run *run, const int32_t *labels, double eps, double lambda, double *value);
 /* All tensors of both models have the same bits. */
 int net_same(linfdist_model *a, linfdist_model *b);
 

@@ -13,13 +13,12 @@
 #include "../../src/units.h"
 #include "file_support.h"
 #include "net_support.h"
+#include "pixel_support.h"
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 
-enum { N_IN = 12, CLASSES = 4, SAMPLES = 40 };
+enum { N_IN = PIXEL_N_IN, CLASSES = PIXEL_CLASSES, SAMPLES = 40 };
 enum { MARGIN = LINFDIST_METHOD_MARGIN, INTERVAL = LINFDIST_METHOD_INTERVAL };
-static const double means[3] = {0.4914, 0.4822, 0.4465};
-static const double std = 0.2009;
 
 static linfdist_context *context;
 
@@ -35,70 +34,10 @@ static int teardown(void **state) {
     return 0;
 }
 
-static void make_pixels(float *x, size_t count, uint32_t seed);
-static void normalize(const float *x, float *normalized, int64_t samples);
-
-/* Biases with which every class wins some samples. */
-static void balance(linfdist_model *model) {
-    linfdist_run *run = NULL;
-    float x[SAMPLES * N_IN], normalized[SAMPLES * N_IN], *bias = net_tensor(model, "fc_dist.2.bias").data;
-    const float *distances;
-    int64_t batch, classes;
-    make_pixels(x, LENGTH(x), 555);
-    normalize(x, normalized, SAMPLES);
-    OK(linfdist_run_create(model, LINFDIST_RUN_INFERENCE, SAMPLES, &run));
-    OK(linfdist_forward(run, normalized, N_IN, SAMPLES, LINFDIST_EVALUATE, INFINITY));
-    OK(linfdist_run_distances(run, &distances, &batch, &classes));
-    for (int k = 0; k < SAMPLES * CLASSES; ++k) bias[k % CLASSES] -= distances[k] / SAMPLES;
-    linfdist_run_destroy(run);
-}
-
-/* Three channels of 2 x 2 pixels in [0, 1]. */
-static linfdist_model *make_model(linfdist_context *from, uint64_t seed) {
-    linfdist_mlp_options o;
-    linfdist_model *model = NULL;
-    const linfdist_statistics statistics = {sizeof statistics, 3, means, std, 0.0, 1.0};
-    OK(linfdist_mlp_options_init(&o, sizeof o));
-    o.channels = 3;
-    o.height = o.width_px = 2;
-    o.classes = CLASSES;
-    o.depth = 3;
-    o.width = 20;
-    o.identity_value = 0.0f;
-    o.seed = seed;
-    OK(linfdist_model_create_mlp(from, &o, &model));
-    net_disturb(model, (uint32_t)seed);
-    balance(model);
-    OK(linfdist_model_set_statistics(model, &statistics));
-    return model;
-}
-
 static linfdist_certifier *make_certifier(const linfdist_model *model) {
     linfdist_certifier *certifier = NULL;
     OK(linfdist_certifier_create(model, &certifier));
     return certifier;
-}
-
-/* Pixels, some at the ends of the valid range. */
-static void make_pixels(float *x, size_t count, uint32_t seed) {
-    net_uniform(x, count, -0.2f, 1.2f, seed);
-    for (size_t i = 0; i < count; ++i) x[i] = fminf(fmaxf(x[i], 0.0f), 1.0f);
-}
-
-static void normalize(const float *x, float *normalized, int64_t samples) {
-    for (int64_t i = 0; i < samples * N_IN; ++i) normalized[i] = (float)(((double)x[i] - means[i % N_IN / 4]) / std);
-}
-
-/* Predictions of the floating-point net. */
-static void predict(linfdist_run *run, const float *x, int64_t samples, int32_t *predicted, float *margin) {
-    float *normalized = malloc((size_t)samples * N_IN * sizeof *normalized);
-    const float *distances;
-    int64_t batch, classes;
-    normalize(x, normalized, samples);
-    OK(linfdist_forward(run, normalized, N_IN, samples, LINFDIST_EVALUATE, INFINITY));
-    OK(linfdist_run_distances(run, &distances, &batch, &classes));
-    OK(linfdist_margins(distances, NULL, batch, classes, predicted, margin));
-    free(normalized);
 }
 
 static int32_t certified_at(const linfdist_certifier *c, int32_t method, const float *x, double eps) {
@@ -111,15 +50,15 @@ static int32_t certified_at(const linfdist_certifier *c, int32_t method, const f
 /* ---- values ---- */
 
 static void test_predictions(void **state) {
-    linfdist_model *model = make_model(context, 3);
+    linfdist_model *model = pixel_model(context, 3);
     linfdist_certifier *c = make_certifier(model);
     linfdist_run *run = NULL;
     float x[SAMPLES * N_IN], margin[SAMPLES], expected_margin[SAMPLES];
     int32_t predicted[SAMPLES], at[SAMPLES], expected[SAMPLES], certified[SAMPLES], wins[CLASSES] = {0};
     (void)state;
-    make_pixels(x, LENGTH(x), 1);
+    pixel_values(x, LENGTH(x), 1);
     OK(linfdist_run_create(model, LINFDIST_RUN_INFERENCE, SAMPLES, &run));
-    predict(run, x, SAMPLES, expected, expected_margin);
+    pixel_predict(run, x, SAMPLES, expected, expected_margin);
     OK(linfdist_certify(c, MARGIN, x, N_IN, SAMPLES, predicted, margin, NULL));
     OK(linfdist_certify_at(c, INTERVAL, x, N_IN, SAMPLES, 0.01, at, certified));
     assert_memory_equal(predicted, expected, sizeof expected);
@@ -261,19 +200,19 @@ static float perturbed(float x, float radius, float random, int corner) {
 static void test_sound(void **state) {
     (void)state;
     for (uint64_t seed = 1; seed <= 3; ++seed) {
-        linfdist_model *model = make_model(context, seed);
+        linfdist_model *model = pixel_model(context, seed);
         linfdist_certifier *c = make_certifier(model);
         linfdist_run *run = NULL;
         float x[SAMPLES * N_IN], t[SAMPLES * N_IN], near[SAMPLES * N_IN], radius[SAMPLES], margin[SAMPLES];
         int32_t predicted[SAMPLES], now[SAMPLES];
         double largest = 0.0;
-        make_pixels(x, LENGTH(x), (uint32_t)seed + 10);
+        pixel_values(x, LENGTH(x), (uint32_t)seed + 10);
         OK(linfdist_run_create(model, LINFDIST_RUN_INFERENCE, SAMPLES, &run));
         OK(linfdist_certify(c, INTERVAL, x, N_IN, SAMPLES, predicted, NULL, radius));
         for (uint32_t trial = 0; trial < 500; ++trial) {
             net_uniform(t, LENGTH(t), -1.0f, 1.0f, 1000 + trial);
             for (size_t i = 0; i < LENGTH(x); ++i) near[i] = perturbed(x[i], radius[i / N_IN], t[i], trial % 2);
-            predict(run, near, SAMPLES, now, margin);
+            pixel_predict(run, near, SAMPLES, now, margin);
             assert_memory_equal(now, predicted, sizeof now);
             for (int i = 0; i < SAMPLES; ++i) assert_true(radius[i] == 0.0f || margin[i] > 0.0f);
         }
@@ -287,12 +226,12 @@ static void test_sound(void **state) {
 
 /* The next float is not certified; nothing above is, and everything below is. */
 static void test_maximal(void **state) {
-    linfdist_model *model = make_model(context, 5);
+    linfdist_model *model = pixel_model(context, 5);
     linfdist_certifier *c = make_certifier(model);
     float x[SAMPLES * N_IN], interval[SAMPLES], margin_radius[SAMPLES];
     int larger = 0;
     (void)state;
-    make_pixels(x, LENGTH(x), 2);
+    pixel_values(x, LENGTH(x), 2);
     OK(linfdist_certify(c, INTERVAL, x, N_IN, SAMPLES, NULL, NULL, interval));
     OK(linfdist_certify(c, MARGIN, x, N_IN, SAMPLES, NULL, NULL, margin_radius));
     for (int i = 0; i < SAMPLES; ++i) {
@@ -323,8 +262,8 @@ static int certified_by_hand(linfdist_run *run, const float *x, double eps, int3
         float low = (float)((double)x[i] - eps), high = (float)((double)x[i] + eps);
         if ((double)low > (double)x[i] - eps) low = nextafterf(low, -INFINITY);
         if ((double)high < (double)x[i] + eps) high = nextafterf(high, INFINITY);
-        lower[i] = (float)(((double)fmaxf(low, 0.0f) - means[i / 4]) / std);
-        upper[i] = (float)(((double)fminf(high, 1.0f) - means[i / 4]) / std);
+        lower[i] = (float)(((double)fmaxf(low, 0.0f) - pixel_means[i / 4]) / pixel_std);
+        upper[i] = (float)(((double)fminf(high, 1.0f) - pixel_means[i / 4]) / pixel_std);
     }
     OK(linfdist_forward_bounds(run, lower, upper, N_IN, 1));
     OK(linfdist_run_bounds(run, &l, &u, &batch, &classes));
@@ -335,14 +274,14 @@ static int certified_by_hand(linfdist_run *run, const float *x, double eps, int3
 }
 
 static void test_intervals_by_hand(void **state) {
-    linfdist_model *model = make_model(context, 6);
+    linfdist_model *model = pixel_model(context, 6);
     linfdist_certifier *c = make_certifier(model);
     linfdist_run *run = NULL;
     float x[SAMPLES * N_IN];
     int32_t predicted[SAMPLES], certified[SAMPLES];
     int total = 0;
     (void)state;
-    make_pixels(x, LENGTH(x), 3);
+    pixel_values(x, LENGTH(x), 3);
     OK(linfdist_run_create(model, LINFDIST_RUN_INFERENCE, 1, &run));
     for (double eps = 0.001; eps < 0.3; eps *= 1.1) {
         OK(linfdist_certify_at(c, INTERVAL, x, N_IN, SAMPLES, eps, predicted, certified));
@@ -359,11 +298,11 @@ static void test_intervals_by_hand(void **state) {
 
 /* A bias far away: no pixel can change the prediction. Radii beyond the range mean the range. */
 static void test_whole_range(void **state) {
-    linfdist_model *model = make_model(context, 5);
+    linfdist_model *model = pixel_model(context, 5);
     linfdist_certifier *c;
     float x[N_IN], radius;
     (void)state;
-    make_pixels(x, LENGTH(x), 2);
+    pixel_values(x, LENGTH(x), 2);
     net_tensor(model, "fc_dist.2.bias").data[2] = -1e6f;
     c = make_certifier(model);
     for (int32_t method = MARGIN; method <= INTERVAL; ++method) {
@@ -378,7 +317,7 @@ static void test_whole_range(void **state) {
 }
 
 static void test_without_statistics(void **state) {
-    linfdist_model *model = make_model(context, 5);
+    linfdist_model *model = pixel_model(context, 5);
     linfdist_certifier *c;
     float x[SAMPLES * N_IN], margin[SAMPLES], radius[SAMPLES], next;
     (void)state;
@@ -418,7 +357,7 @@ static void test_decimal_range(void **state) {
 /* ---- ties ---- */
 
 static void test_ties(void **state) {
-    linfdist_model *model = make_model(context, 5);
+    linfdist_model *model = pixel_model(context, 5);
     linfdist_certifier *c;
     float x[SAMPLES * N_IN], margin[SAMPLES], radius[SAMPLES];
     int32_t predicted[SAMPLES];
@@ -426,7 +365,7 @@ static void test_ties(void **state) {
     linfdist_tensor weight = net_tensor(model, "fc_dist.2.weight"), bias = net_tensor(model, "fc_dist.2.bias");
     for (int j = 1; j < CLASSES; ++j) memcpy(weight.data + j * 20, weight.data, 20 * sizeof(float));
     for (int j = 0; j < CLASSES; ++j) bias.data[j] = j == 0 ? 5.0f : 1.0f;
-    make_pixels(x, LENGTH(x), 2);
+    pixel_values(x, LENGTH(x), 2);
     c = make_certifier(model);
     for (int32_t method = MARGIN; method <= INTERVAL; ++method) {
         OK(linfdist_certify(c, method, x, N_IN, SAMPLES, predicted, margin, radius));
@@ -457,7 +396,7 @@ static linfdist_status ask(const linfdist_certifier *c, const float *x, answers 
 
 static float *many_pixels(void) {
     float *x = malloc(MANY * (N_IN + 1) * sizeof *x);
-    make_pixels(x, MANY * (N_IN + 1), 123);
+    pixel_values(x, MANY * (N_IN + 1), 123);
     for (int i = 0; i < MANY - 1; ++i) x[i * (N_IN + 1) + N_IN] = NAN; /* between the rows */
     return x;
 }
@@ -469,7 +408,7 @@ static answers *expected_answers(const linfdist_certifier *c, const float *x) {
 }
 
 static void test_chunks(void **state) {
-    linfdist_model *model = make_model(context, 5);
+    linfdist_model *model = pixel_model(context, 5);
     linfdist_certifier *c = make_certifier(model);
     float *x = many_pixels(), margin, radius;
     answers *a = expected_answers(c, x);
@@ -495,7 +434,7 @@ static void expect_same(const linfdist_certifier *c, const float *x, const answe
 /* Every instruction set, thread count and rounding mode of the host. */
 static void test_same_bits(void **state) {
     static const char *const isas[] = {"ref", "avx2", "avx512"};
-    linfdist_model *model = make_model(context, 5);
+    linfdist_model *model = pixel_model(context, 5);
     linfdist_certifier *c = make_certifier(model);
     float *x = many_pixels();
     answers *expected = expected_answers(c, x);
@@ -503,7 +442,7 @@ static void test_same_bits(void **state) {
     for (size_t i = 0; i < LENGTH(isas); ++i) {
         for (int32_t threads = 1; threads <= 3 && linfdist_isa_available(isas[i]); ++threads) {
             linfdist_context *own = make_context(threads, isas[i]);
-            linfdist_model *other = make_model(own, 5);
+            linfdist_model *other = pixel_model(own, 5);
             linfdist_certifier *certifier = make_certifier(other);
             linfdist_context_destroy(own);
             linfdist_model_destroy(other);
@@ -525,7 +464,7 @@ static void test_same_bits(void **state) {
 /* Later changes of the model, and its end, are not seen. */
 static void test_snapshot(void **state) {
     linfdist_context *own = make_context(1, NULL);
-    linfdist_model *model = make_model(own, 5);
+    linfdist_model *model = pixel_model(own, 5);
     linfdist_certifier *c = make_certifier(model);
     float *x = many_pixels();
     answers *expected = expected_answers(c, x);
@@ -561,7 +500,7 @@ static void *work(void *data) {
 
 static void test_threads(void **state) {
     linfdist_context *own = make_context(2, NULL);
-    linfdist_model *model = make_model(own, 5);
+    linfdist_model *model = pixel_model(own, 5);
     linfdist_certifier *c = make_certifier(model);
     float *x = many_pixels();
     answers *expected = expected_answers(c, x);
@@ -586,7 +525,7 @@ static void test_threads(void **state) {
 /* ---- errors ---- */
 
 static void expect_no_certifier(float scalar, float weight, linfdist_status status, const char *text) {
-    linfdist_model *model = make_model(context, 5);
+    linfdist_model *model = pixel_model(context, 5);
     linfdist_certifier *c = NULL;
     net_tensor(model, "scalar").data[0] = scalar;
     net_tensor(model, "fc_dist.1.weight").data[9] = weight;
@@ -596,7 +535,7 @@ static void expect_no_certifier(float scalar, float weight, linfdist_status stat
 }
 
 static void test_refused_models(void **state) {
-    linfdist_model *model = make_model(context, 5);
+    linfdist_model *model = pixel_model(context, 5);
     linfdist_certifier *c = NULL;
     (void)state;
     expect_no_certifier(0.0f, 1.0f, LINFDIST_ERROR_RANGE, "scalar is 0");
@@ -627,7 +566,7 @@ static void expect_bad_pixel(const linfdist_certifier *c, float value, linfdist_
 }
 
 static void test_bad_arguments(void **state) {
-    linfdist_model *model = make_model(context, 5);
+    linfdist_model *model = pixel_model(context, 5);
     linfdist_certifier *c = make_certifier(model);
     float x[N_IN] = {0}, radius;
     int32_t certified;
@@ -663,7 +602,7 @@ static void test_out_of_memory(void **state) {
     while (status != LINFDIST_OK) {
         scripted_memory memory = {0};
         linfdist_context *scripted = scripted_context(&memory);
-        linfdist_model *model = make_model(scripted, 5);
+        linfdist_model *model = pixel_model(scripted, 5);
         linfdist_certifier *c = NULL;
         float x[N_IN] = {0}, radius = -1.0f;
         memory.failing_call = memory.calls + ++failures;

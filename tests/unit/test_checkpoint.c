@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "file_support.h"
+#include "net_support.h"
 
 static scripted_memory memory;
 static linfdist_context *context;
@@ -51,7 +52,7 @@ static void train(linfdist_model *m, linfdist_optimizer *o, int first, int steps
     for (int step = first; step < first + steps; ++step) {
         for (int i = 0; i < BATCH * 6; ++i) x[i] = (float)((i * 37 + step * 11) % 29) / 7.0f - 2.0f;
         assert_int_equal(linfdist_forward(run, x, 6, BATCH, LINFDIST_TRAIN, 9.5f), LINFDIST_OK);
-        assert_int_equal(linfdist_run_mixture_loss(run, labels, 0.5, 0.1, 1.0, &loss), LINFDIST_OK);
+        assert_int_equal(net_mixture(run, labels, 0.5, 0.1, &loss), LINFDIST_OK);
         assert_int_equal(linfdist_backward(run, NULL, 0), LINFDIST_OK);
         assert_int_equal(linfdist_optimizer_step(o, run, 0.02, 0.005), LINFDIST_OK);
         assert_int_equal(linfdist_run_zero_gradients(run), LINFDIST_OK);
@@ -192,11 +193,13 @@ static linfdist_status load_changed(const bytes *b) {
     return status;
 }
 
-static const struct {
+typedef struct refused_edit {
     const char *from, *to; /* of equal length */
     linfdist_status status;
     const char *message;
-} refused[] = {
+} refused_edit;
+
+static const refused_edit refused[] = {
     {"\"optimizer\":\"", "\"optimiser\":\"", LINFDIST_ERROR_FORMAT, "optimizer is missing"},
     {"\\\"kind\\\":\\\"adam\\\"", "\\\"kind\\\":\\\"sgdm\\\"", LINFDIST_ERROR_UNSUPPORTED, "sgdm"},
     {"\\\"step\\\":3", "\\\"stop\\\":3", LINFDIST_ERROR_FORMAT, "step is missing"},
@@ -211,27 +214,58 @@ static const struct {
     {"\"state\":{\"dtype\":\"U8\"", "\"state\":{\"dtype\":\"I8\"", LINFDIST_ERROR_FORMAT, "must be U8"},
 };
 
-static void test_refused_edits(void **state) {
-    (void)state;
+static const refused_edit refused_with_decay[] = {
+    {"\\\"weight_decay\\\":0.25", "\\\"weight_decay\\\":1.25", LINFDIST_ERROR_FORMAT, "weight_decay is 1.25"},
+    {"\\\"weight_decay\\\":", "\\\"weight_dacay\\\":", LINFDIST_ERROR_UNSUPPORTED, "7 fields"},
+    {"\\\"decay\\\":\\\"lp\\\"", "\\\"decay\\\":\\\"l2\\\"", LINFDIST_ERROR_UNSUPPORTED, "decay \"l2\""},
+    {"\\\"decay\\\":\\\"lp\\\"", "\\\"dacay\\\":\\\"lp\\\"", LINFDIST_ERROR_FORMAT, "decay is missing"},
+};
+
+static void expect_refused(const refused_edit *edits, size_t count) {
     bytes whole = {0};
     train(model, optimizer, 0, 3);
     save();
     read_path(path, &whole);
-    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; ++i) {
-        size_t length = strlen(refused[i].from), at = 8;
-        assert_int_equal(length, strlen(refused[i].to));
-        while (at < whole.size - length && memcmp(whole.data + at, refused[i].from, length) != 0) ++at;
-        if (at == whole.size - length) fail_msg("%s is not in the file", refused[i].from);
-        memcpy(whole.data + at, refused[i].to, length);
+    for (const refused_edit *edit = edits; edit < edits + count; ++edit) {
+        size_t length = strlen(edit->from), at = 8;
+        assert_int_equal(length, strlen(edit->to));
+        while (at < whole.size - length && memcmp(whole.data + at, edit->from, length) != 0) ++at;
+        if (at == whole.size - length) fail_msg("%s is not in the file", edit->from);
+        memcpy(whole.data + at, edit->to, length);
         linfdist_status status = load_changed(&whole);
-        if (status != refused[i].status || !strstr(linfdist_last_error(), refused[i].message)) {
-            fail_msg("%s: status %d, \"%s\"; expected %d, \"%s\"", refused[i].to, (int)status, linfdist_last_error(),
-                     (int)refused[i].status, refused[i].message);
+        if (status != edit->status || !strstr(linfdist_last_error(), edit->message)) {
+            fail_msg("%s: status %d, \"%s\"; expected %d, \"%s\"", edit->to, (int)status, linfdist_last_error(),
+                     (int)edit->status, edit->message);
         }
-        memcpy(whole.data + at, refused[i].from, length);
+        memcpy(whole.data + at, edit->from, length);
     }
     assert_int_equal(load_changed(&whole), LINFDIST_OK);
     bytes_free(&whole);
+}
+
+static void test_refused_edits(void **state) {
+    (void)state;
+    expect_refused(refused, sizeof refused / sizeof refused[0]);
+}
+
+/* The decay is part of the checkpoint: with it the training goes on bit for bit. */
+static void test_weight_decay(void **state) {
+    (void)state;
+    linfdist_adam_options options;
+    linfdist_model *resumed = NULL;
+    linfdist_optimizer *resumed_optimizer = NULL;
+    linfdist_optimizer_destroy(optimizer);
+    assert_int_equal(linfdist_adam_options_init(&options, sizeof options), LINFDIST_OK);
+    options.weight_decay = 0.25;
+    options.decay = LINFDIST_DECAY_LP;
+    assert_int_equal(linfdist_optimizer_create_adam(model, &options, &optimizer), LINFDIST_OK);
+    expect_refused(refused_with_decay, sizeof refused_with_decay / sizeof refused_with_decay[0]);
+    assert_int_equal(linfdist_checkpoint_load(context, path, &resumed, &resumed_optimizer, NULL, 0, NULL), LINFDIST_OK);
+    train(model, optimizer, 3, 5);
+    train(resumed, resumed_optimizer, 3, 5);
+    assert_same_tensors(model, resumed);
+    linfdist_optimizer_destroy(resumed_optimizer);
+    linfdist_model_destroy(resumed);
 }
 
 /* Any number of the file that is no number, and any negative second moment. */
@@ -325,9 +359,9 @@ static void test_no_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_resume),         TEST(test_destroy_order),         TEST(test_state_sizes),
-        TEST(test_formats),        TEST(test_bad_arguments),         TEST(test_refused_edits),
-        TEST(test_refused_values), TEST(test_truncations_and_flips), TEST(test_no_memory),
+        TEST(test_resume),        TEST(test_destroy_order), TEST(test_state_sizes),    TEST(test_formats),
+        TEST(test_bad_arguments), TEST(test_refused_edits), TEST(test_refused_values), TEST(test_truncations_and_flips),
+        TEST(test_no_memory),     TEST(test_weight_decay),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -55,7 +55,7 @@ static void train_step(trainer *t, uint32_t step, float p, double lr) {
     for (uint32_t b = 0; b < BATCH; ++b) labels[b] = (int32_t)((b * 7 + step) % CLASSES);
     OK(linfdist_run_zero_gradients(t->run));
     OK(linfdist_forward(t->run, x, N_IN, BATCH, LINFDIST_TRAIN, p));
-    OK(linfdist_run_mixture_loss(t->run, labels, 1.0, 0.1, 1.0, NULL));
+    OK(net_mixture(t->run, labels, 1.0, 0.1, NULL));
     OK(linfdist_backward(t->run, NULL, 0));
     OK(linfdist_optimizer_step(t->optimizer, t->run, lr, lr / 5));
 }
@@ -100,6 +100,69 @@ static void test_same_as_plain_adam(void **state) {
     assert_true(net_same(t.model, copy));
     free_trainer(&t);
     linfdist_model_destroy(copy);
+}
+
+/* A whole step with weight decay: the rows of distance weights by linfdist_lp_decay at the p of the backward pass,
+ * biases by the plain decay, the scalar not at all; then as without. */
+static void expect_decay(int32_t kind, float p) {
+    trainer t = make_trainer(context, 4);
+    linfdist_model *copy = NULL;
+    linfdist_optimizer *decaying = NULL;
+    linfdist_adam_options options;
+    float x[N_IN] = {0};
+    OK(linfdist_adam_options_init(&options, sizeof options));
+    options.weight_decay = 0.5;
+    options.decay = kind;
+    OK(linfdist_optimizer_create_adam(t.model, &options, &decaying));
+    net_disturb(t.model, 8);
+    train_step(&t, 1, p, 0.03);
+    OK(linfdist_model_copy(t.model, &copy));
+    for (int64_t i = 0; i < 7; ++i) {
+        linfdist_tensor gradient = gradient_of(t.run, i), w = weights_of(copy, i);
+        float first[33 * 33] = {0}, second[33 * 33] = {0};
+        const float row_p = kind == LINFDIST_DECAY_LP && w.role == LINFDIST_ROLE_WEIGHT ? p : 2;
+        if (!gradient.data) continue;
+        if (i != 6) OK(linfdist_lp_decay(context, w.shape[0], w.shape[1], row_p, 0.2 * 0.5, w.data));
+        OK(linfdist_adam_update(context, NULL, w.shape[0] * w.shape[1], 1, i == 6 ? 0.1 : 0.2, gradient.data, w.data,
+                                first, second));
+    }
+    OK(linfdist_forward(t.run, x, N_IN, 1, LINFDIST_EVALUATE, 77)); /* its p does not count */
+    OK(linfdist_optimizer_step(decaying, t.run, 0.2, 0.1));
+    assert_true(net_same(t.model, copy));
+    linfdist_optimizer_destroy(decaying);
+    linfdist_model_destroy(copy);
+    free_trainer(&t);
+}
+
+static void test_weight_decay(void **state) {
+    (void)state;
+    expect_decay(LINFDIST_DECAY_PLAIN, 8);
+    expect_decay(LINFDIST_DECAY_LP, 8);
+    expect_decay(LINFDIST_DECAY_LP, 33.3f);
+    expect_decay(LINFDIST_DECAY_LP, INFINITY);
+}
+
+static void test_refused_decays(void **state) {
+    trainer t = make_trainer(context, 4);
+    linfdist_optimizer *decaying = NULL;
+    linfdist_adam_options options;
+    int64_t step = -1;
+    (void)state;
+    OK(linfdist_adam_options_init(&options, sizeof options));
+    options.weight_decay = 0.5;
+    options.decay = LINFDIST_DECAY_LP;
+    OK(linfdist_optimizer_create_adam(t.model, &options, &decaying));
+    FAILS(linfdist_optimizer_step(decaying, t.run, 0.1, 0.1), LINFDIST_ERROR_STATE, "no backward pass");
+    train_step(&t, 1, 8, 0.03);
+    FAILS(linfdist_optimizer_step(decaying, t.run, 3, 0.1), LINFDIST_ERROR_INVALID_ARGUMENT,
+          "lr is 3, with weight_decay 0.5");
+    OK(linfdist_optimizer_get_step(decaying, &step));
+    assert_int_equal(step, 0);
+    OK(linfdist_optimizer_step(decaying, t.run, 0.1, 3));
+    linfdist_optimizer_destroy(decaying);
+    options.decay = -1;
+    FAILS(linfdist_optimizer_create_adam(t.model, &options, &decaying), LINFDIST_ERROR_INVALID_ARGUMENT, "decay is -1");
+    free_trainer(&t);
 }
 
 /* The first step of Adam has the size of the rate, against the gradient's sign. */
@@ -280,7 +343,7 @@ static void test_loss_falls(void **state) {
     for (int step = 0; step < 50; ++step) {
         OK(linfdist_run_zero_gradients(t.run));
         OK(linfdist_forward(t.run, x, N_IN, BATCH, LINFDIST_TRAIN, 8));
-        OK(linfdist_run_mixture_loss(t.run, labels, 0.1, 0.1, 1.0, &last));
+        OK(net_mixture(t.run, labels, 0.1, 0.1, &last));
         if (step == 0) first = last;
         OK(linfdist_backward(t.run, NULL, 0));
         OK(linfdist_optimizer_step(t.optimizer, t.run, 0.03, 0.006));
@@ -291,7 +354,8 @@ static void test_loss_falls(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_same_as_plain_adam), cmocka_unit_test(test_first_step),
+        cmocka_unit_test(test_same_as_plain_adam), cmocka_unit_test(test_weight_decay),
+        cmocka_unit_test(test_refused_decays),     cmocka_unit_test(test_first_step),
         cmocka_unit_test(test_step_count),         cmocka_unit_test(test_refused_steps),
         cmocka_unit_test(test_bad_arguments),      cmocka_unit_test(test_out_of_memory),
         cmocka_unit_test(test_same_bits),          cmocka_unit_test(test_loss_falls),

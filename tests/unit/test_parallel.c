@@ -152,7 +152,7 @@ static linfdist_model *train_and_certify(linfdist_context *context, float radii[
     OK(linfdist_optimizer_create_adam(model, NULL, &optimizer));
     for (int step = 0; step < 3; ++step) {
         OK(linfdist_forward(run, x, CREW_INPUTS, CREW_BATCH, LINFDIST_TRAIN, powers[step]));
-        OK(linfdist_run_mixture_loss(run, labels, 0.5, 0.1, 1.0, NULL));
+        OK(net_mixture(run, labels, 0.5, 0.1, NULL));
         OK(linfdist_run_zero_gradients(run));
         OK(linfdist_backward(run, NULL, 0));
         OK(linfdist_optimizer_step(optimizer, run, 0.03, 0.006));

@@ -56,6 +56,7 @@ static linfdist_schedule read_schedule(const json_t *golden) {
     s.p_end = number(golden, "p_end");
     s.eps_train_normalized = number(golden, "eps_train");
     s.eps_smooth = number(golden, "eps_smooth");
+    s.positive_eps = 0;
     s.lr = number(golden, "lr");
     s.scalar_lr = number(golden, "scalar_lr");
     assert_true(json_is_null(json_object_get(golden, "decays")));
@@ -136,6 +137,7 @@ static void test_eps_ramps(void **state) {
     (void)state;
     linfdist_schedule s = defaults();
     s.eps_begin = 10, s.eps_finish = 110, s.eps_train_normalized = 2, s.batches_per_epoch = 10;
+    s.positive_eps = 0;
     assert_true(point_at(&s, 100).eps_normalized == 0);
     expect_close("linear", point_at(&s, 350).eps_normalized, 0.5);
     assert_true(point_at(&s, 1100).eps_normalized == 2);
@@ -152,6 +154,41 @@ static void test_eps_ramps(void **state) {
             before = eps;
         }
     }
+}
+
+/* For a loss that divides by eps, any ramp is refused at every step; the constant is not. */
+static void test_positive_eps(void **state) {
+    (void)state;
+    linfdist_schedule s = defaults();
+    linfdist_schedule_point point = {.struct_size = sizeof point, .p = -5};
+    assert_true(s.positive_eps == 1);
+    s.eps_begin = 3, s.eps_finish = 7;
+    expect_invalid(linfdist_schedule_at(&s, 0, &point), "eps_begin is 3, eps_finish is 7: eps would grow from 0");
+    expect_invalid(linfdist_schedule_at(&s, 118 * 450, &point), "eps would grow from 0");
+    s.eps_smooth = 0.5;
+    expect_invalid(linfdist_schedule_at(&s, 118 * 10, &point), "eps would grow from 0");
+    s = defaults();
+    s.eps_train_normalized = 0;
+    expect_invalid(linfdist_schedule_at(&s, 0, &point), "eps_train_normalized is too small");
+    s.positive_eps = 0;
+    assert_true(point.p == -5 && point_at(&s, 0).eps_normalized == 0);
+    s = defaults();
+    s.eps_begin = s.eps_finish = 7;
+    assert_true(point_at(&s, 0).eps_normalized == 0.45 / 0.3081);
+}
+
+/* The programs of 2021: constant up to an epoch, and then half a cosine. */
+static void test_constant_lr(void **state) {
+    (void)state;
+    linfdist_schedule s = defaults();
+    s.lr_begin = 50, s.epochs = 400, s.batches_per_epoch = 10;
+    assert_true(point_at(&s, 0).lr == 0.03 && point_at(&s, 499).lr == 0.03 && point_at(&s, 500).lr == 0.03);
+    assert_true(point_at(&s, 501).lr < 0.03 && point_at(&s, 501).scalar_lr < 0.006);
+    for (int64_t step = 500; step <= 4000; step += 250)
+        expect_close("lr", point_at(&s, step).lr,
+                     0.03 * (1 + cos(3.14159265358979323846 * (double)(step - 500) / 3500)) / 2);
+    s.lr_begin = 399;
+    assert_true(point_at(&s, 3990).lr == 0.03 && point_at(&s, 4000).lr == 0);
 }
 
 static void test_decays(void **state) {
@@ -207,10 +244,9 @@ static void test_steps(void **state) {
 /* Each line makes one field nonsense. */
 static void test_bad_fields(void **state) {
     (void)state;
-    const linfdist_schedule good = defaults();
+    linfdist_schedule s, good = defaults();
     const int64_t negative = -3;
     linfdist_schedule_point point = {.struct_size = sizeof point, .p = -5};
-    linfdist_schedule s;
 #define REFUSE(field, value, text)                                                                                     \
     s = good;                                                                                                          \
     s.field = value;                                                                                                   \
@@ -236,6 +272,9 @@ static void test_bad_fields(void **state) {
     REFUSE(lambda_end, 0, "lambda_end is 0");
     REFUSE(lambda_end, -1, "lambda_end is -1");
     REFUSE(lr, -0.1, "lr is -0.1");
+    REFUSE(lr_begin, -1, "lr_begin is -1");
+    REFUSE(lr_begin, 450, "lr_begin is 450");
+    REFUSE(positive_eps, 2, "positive_eps is 2");
     REFUSE(scalar_lr, INFINITY, "scalar_lr is inf");
     REFUSE(decay_count, -1, "decay_count is -1");
     REFUSE(decay_count, 1, "decay_epochs is NULL");
@@ -250,6 +289,8 @@ int main(void) {
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_p_ends_below_100),
         cmocka_unit_test(test_eps_ramps),
+        cmocka_unit_test(test_positive_eps),
+        cmocka_unit_test(test_constant_lr),
         cmocka_unit_test(test_decays),
         cmocka_unit_test(test_no_lambda),
         cmocka_unit_test(test_same_bits_in_any_environment),
