@@ -208,7 +208,7 @@ static int prepare(trainer *t) {
 static int tally(trainer *t, const int32_t *labels, int64_t count, double eps_normalized, double loss) {
     const float *distances;
     int64_t batch, classes;
-    if (problem_check(&t->what, linfdist_run_distances(t->run, &distances, &batch, &classes)) != 0 ||
+    if (problem_check(&t->what, linfdist_run_outputs(t->run, &distances, &batch, &classes)) != 0 ||
         problem_check(&t->what, linfdist_margins(distances, labels, batch, classes, t->predicted, t->margins)) != 0)
         return -1;
     for (int64_t i = 0; i < count; ++i) {
