@@ -19,7 +19,11 @@ if ! command -v python3 >/dev/null 2>&1; then
 fi
 status=0
 python3 -I -S "$script" "$work/none.pth" "$work/none" --data mnist 2>"$work/err" || status=$?
-[ $status -eq 1 ] && grep -q 'PyTorch is needed' "$work/err" || { echo 'FAILED: without PyTorch'; cat "$work/err"; exit 1; }
+if [ "$status" -ne 1 ] || ! grep -q 'PyTorch is needed' "$work/err"; then
+    echo "FAILED: without PyTorch it ends with $status"
+    cat "$work/err"
+    exit 1
+fi
 echo 'ok: without PyTorch it says what is needed'
 
 # Another python3 than Debian's may come first and lack Debian's PyTorch.
