@@ -213,7 +213,9 @@ def test_net(library, what, state, shape, *flags):
     logits = evaluate(state, x)
     compare(library, what, file, x, logits, 1e-5 * logits.abs().max().item())
     prefixed = {"module." + key: value for key, value in state.items()}
-    for how, other in (("prefixes", prefixed), ("a checkpoint around it", {"state_dict": prefixed, "epoch": 3})):
+    columnwise = {key: value.t().contiguous().t() if value.ndim == 2 else value for key, value in state.items()}
+    for how, other in (("prefixes", prefixed), ("columns in memory", columnwise),
+                       ("a checkpoint around it", {"state_dict": prefixed, "epoch": 3})):
         status, said = convert_state(other, path("other.safetensors"), *flags)
         same = status == 0 and read_bytes(path("other.safetensors")) == read_bytes(file)
         check(f"{what} with {how} gives the same bytes", same, said)
