@@ -11,7 +11,8 @@ forbid() {
     pattern=$2
     shift 2
     if grep -rnE --include='*.c' --include='*.h' --include='*.inc' --include='*.def' --include='*.txt' \
-        --include='*.cmake' --include='*.in' --include='*.sh' --include='*.md' --include='*.json' "$pattern" "$@"; then
+        --include='*.cmake' --include='*.in' --include='*.sh' --include='*.py' --include='*.md' --include='*.json' \
+        "$pattern" "$@"; then
         echo "FAILED: $what"
         failures=$((failures + 1))
     else
