@@ -24,7 +24,8 @@ certify_columns=index,label,predicted,margin,radius
 
 # rows FILE COLUMNS: its rows, checked, separated by blanks, to standard output
 rows() {
-    [ -f "$1" ] && [ -r "$1" ] || fail "$1: no such file, or not readable"
+    [ -f "$1" ] || fail "$1: no such file"
+    [ -r "$1" ] || fail "$1: it cannot be read"
     awk -F , -v name="$1" -v columns="$2" '
         function fail(text) { print "plot.sh: " name ": " text >"/dev/stderr"; failed = 1; exit 1 }
         NR == 1 { if ($0 != columns) fail("its first line is not " columns); count = NF; next }
@@ -103,6 +104,7 @@ accuracy_curves() {
     training='dashtype (6,4) pointtype mark pointsize 0.3'
     test='pointtype 7 pointsize 0.5'
     eps=$(awk 'NR == 1 { printf "%.4g", $2 }' "$work/test-inf.csv" "$work/train-inf.csv")
+    # shellcheck disable=SC1003 # the line goes on
     echo 'plot \'
     curve train.csv 3 blue "$training" 'training, at the running p'
     curve test.csv 3 blue 'pointtype 6 pointsize 1.2' 'test, at the running p'

@@ -136,7 +136,7 @@ check 'a place that is a file' refused 1 'log/train.csv: no such folder, and it 
 # ---- certified accuracy against eps ----
 awk 'BEGIN {
     print "index,label,predicted,margin,radius"
-    for (i = 0; i < 2500; ++i) print i ",1," (i % 5 > 0) "," 0.4 * i / 2500 "," 3e-05 + 0.1 * i / 2500
+    for (i = 0; i < 10000; ++i) print i ",1," (i % 5 > 0) "," 0.4 * i / 10000 "," 3e-05 + 0.1 * i / 10000
 }' >"it's_a net.csv"
 printf 'index,label,predicted,margin,radius\n0,7,7,1,0.15\n1,7,7,0,0\n2,7,3,1,0.2\n' >small.csv
 check 'certified' draws --certified "it's_a net.csv" small.csv
