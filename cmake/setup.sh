@@ -32,6 +32,7 @@ missing_packages() {
     have_header jpeglib.h || echo libjpeg-dev
     have_blis_archive || echo libblis-serial-dev
     if [ "${1:-}" = cxx ]; then
+        have_command gnuplot || echo gnuplot-nox
         have_command c++ || echo g++
         have_command pkg-config || echo pkg-config
     fi

@@ -128,11 +128,27 @@ check 'its last line is the JSON object' json out
 check 'it counts epochs' [ "$(field out epochs)" = 8 ]
 check 'it learned' awk "BEGIN { exit !($(field out clean_accuracy) > 0.4 && $(field out certified_accuracy) > 0.2) }"
 check 'train.csv has a row per epoch' [ "$(wc -l <whole/train.csv)" -eq 9 ]
-check 'test.csv has the last five epochs' [ "$(cut -d , -f 1 whole/test.csv | tr '\n' ' ')" = 'epoch 4 5 6 7 8 ' ]
+for log in test train-inf test-inf; do
+    check "$log.csv has the last five epochs" \
+        [ "$(cut -d , -f 1 whole/$log.csv | tr '\n' ' ')" = 'epoch 4 5 6 7 8 ' ]
+done
 check 'train.csv names its columns' grep -q '^epoch,loss,accuracy,certified,p,eps_normalized,lambda,lr$' \
     whole/train.csv
-check 'test.csv ends with the reported accuracy' \
-    grep -q "^8,$(field out clean_accuracy),$(field out certified_accuracy)\$" whole/test.csv
+check 'test.csv names its columns' grep -q '^epoch,p,accuracy$' whole/test.csv
+check 'test-inf.csv names its columns' grep -q '^epoch,eps,clean,certified$' whole/test-inf.csv
+check 'train-inf.csv names its columns' grep -q '^epoch,eps,clean,certified$' whole/train-inf.csv
+check 'test-inf.csv ends with the reported accuracy' \
+    grep -q "^8,0.15,$(field out clean_accuracy),$(field out certified_accuracy)\$" whole/test-inf.csv
+check 'test.csv is at the p of the epoch' awk -F , '
+    FNR == 1 { file++ }
+    file == 1 { p[$1] = $5 }
+    file == 2 && FNR > 1 { rows++; wrong += p[$1] != $2; accuracy[$1] = $3; finite += $2 != "inf" }
+    file == 3 && FNR > 1 { wrong += p[$1] == "inf" && accuracy[$1] != $3; differ += accuracy[$1] != $3 }
+    END { exit !(!wrong && rows == 5 && finite == 4 && differ > 0) }' whole/train.csv whole/test.csv whole/test-inf.csv
+check 'train-inf.csv is about the 1500 training images' awk -F , '
+    NR > 1 { for (i = 3; i <= 4; ++i) { n = 1500 * $i; d = n - int(n + 0.5); wrong += d > 1e-4 || d < -1e-4 } }
+    NR > 1 && $4 <= $3 && $4 > 0.1 { rows++ }
+    END { exit wrong || rows != 5 }' whole/train-inf.csv
 check 'custom_loop' run 0 custom_loop digits:1500,200 custom.safetensors 8
 check 'custom_loop ends with the same bytes' cmp whole.safetensors custom.safetensors
 
@@ -171,13 +187,28 @@ check 'another loss than the checkpoint has' fails train '--loss mixture: the ch
 check 'stopped after 113 of 192 steps' run 0 train $net --steps 113 --checkpoint part.ckpt --log part
 check 'four epochs were complete' [ "$(field out epochs)" = 4 ]
 cp part.ckpt again.ckpt
-printf '5,0.5,0.5\n6,0.' >>part/test.csv # as if killed after the checkpoint
+printf '5,0.15,0.5,0.5\n6,0.' >>part/test-inf.csv # as if killed after the checkpoint
 check 'resumed' run 0 train --data digits:1500,200 --resume part.ckpt --checkpoint part.ckpt --log part \
     --out part.safetensors
 check 'resumed: the same model' cmp whole.safetensors part.safetensors
 check 'resumed: the same checkpoint' cmp whole.ckpt part.ckpt
-check 'resumed: the same train.csv' cmp whole/train.csv part/train.csv
-check 'resumed: the same test.csv' cmp whole/test.csv part/test.csv
+for log in train test train-inf test-inf; do
+    check "resumed: the same $log.csv" cmp whole/$log.csv part/$log.csv
+done
+check 'on one thread, stopped within epoch 5' run 0 train $net --threads 1 --steps 113 --checkpoint one.ckpt --log one
+check 'resumed on three' run 0 train --data digits:1500,200 --resume one.ckpt --threads 3 --steps 150 \
+    --checkpoint one.ckpt --log one
+check 'and again on two' run 0 train --data digits:1500,200 --resume one.ckpt --threads 2 --checkpoint one.ckpt \
+    --log one --out one.safetensors
+check 'changed threads: the same model' cmp whole.safetensors one.safetensors
+check 'changed threads: the same checkpoint' cmp whole.ckpt one.ckpt
+for log in train test train-inf test-inf; do
+    check "changed threads: the same $log.csv" cmp whole/$log.csv one/$log.csv
+done
+cp -r part old
+printf 'epoch,clean,certified\n' >old/test.csv
+check 'a log of other columns is named' fails train "old/test.csv: not a log of this program: its first line is not" \
+    --data digits:1500,200 --resume again.ckpt --log old
 check 'a finished training resumes to its result' run 0 train --data digits:1500,200 --resume part.ckpt
 check 'a differing width is named' fails train '--width 32: the checkpoint was trained with 64' $net \
     --width 32 --resume again.ckpt
