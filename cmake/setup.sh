@@ -34,6 +34,7 @@ missing_packages() {
     if [ "${1:-}" = cxx ]; then
         have_command c++ || echo g++
         have_command pkg-config || echo pkg-config
+        have_command xmllint || echo libxml2-utils
     fi
 }
 

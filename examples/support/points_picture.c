@@ -15,12 +15,12 @@ typedef struct look {
 } look;
 
 static const look looks[POINTS_MOST_CLASSES] = {
-    {"#0072b2", "#a9d2ee", "M-4.5 0a4.5 4.5 0 1 0 9 0a4.5 4.5 0 1 0 -9 0z"},               /* circle */
-    {"#b34700", "#fbc59a", "M0-5.8L5.4 4.2H-5.4z"},                                        /* triangle up */
-    {"#00664a", "#8fd6bd", "M-4.1-4.1H4.1V4.1H-4.1z"},                                     /* square */
-    {"#8f3a70", "#f0d0e4", "M0-6L6 0L0 6L-6 0z"},                                          /* diamond */
-    {"#6b6400", "#f5ee9a", "M0 5.8L5.4-4.2H-5.4z"},                                        /* triangle down */
-    {"#222222", "#d0d0d0", "M-1.7-5.2H1.7V-1.7H5.2V1.7H1.7V5.2H-1.7V1.7H-5.2V-1.7H-1.7z"}, /* plus */
+    {"#0072b2", "#a6d0f2", "M-4.5 0a4.5 4.5 0 1 0 9 0a4.5 4.5 0 1 0 -9 0z"},               /* circle */
+    {"#b34700", "#fdc58a", "M0-5.8L5.4 4.2H-5.4z"},                                        /* triangle up */
+    {"#003d2c", "#62bfa0", "M-4.1-4.1H4.1V4.1H-4.1z"},                                     /* square */
+    {"#8f3a70", "#eabfda", "M0-6L6 0L0 6L-6 0z"},                                          /* diamond */
+    {"#6b6400", "#f7f08a", "M0 5.8L5.4-4.2H-5.4z"},                                        /* triangle down */
+    {"#222222", "#f4f4f4", "M-1.7-5.2H1.7V-1.7H5.2V1.7H1.7V5.2H-1.7V1.7H-5.2V-1.7H-1.7z"}, /* plus */
 };
 
 /* The unit square and a little more than the squares around its points. */
