@@ -337,10 +337,14 @@ check 'and no larger one' fails well_separated "--radius $beyond: images " --dat
     --radius "$beyond"
 check 'the message tells it' grep -q "apart, so the largest radius is $most$" err
 check 'nothing is printed then' [ ! -s out ]
-check 'one image has no other class' fails well_separated 'all 1 images are of one class' --data digits:300,100 --count 1
+check 'one image has no other class' fails well_separated 'all 1 images are of one class' --data digits:300,100 \
+    --count 1
 mkdir twins
-{ printf '\0\0\10\3\0\0\0\3\0\0\0\34\0\0\0\34'; head -c 784 /dev/zero | tr '\000' '\377'; head -c 1568 /dev/zero; } \
-    >twins/train-images-idx3-ubyte
+{
+    printf '\0\0\10\3\0\0\0\3\0\0\0\34\0\0\0\34'
+    head -c 784 /dev/zero | tr '\000' '\377'
+    head -c 1568 /dev/zero
+} >twins/train-images-idx3-ubyte
 printf '\0\0\10\1\0\0\0\3\1\2\3' >twins/train-labels-idx1-ubyte
 cp twins/train-images-idx3-ubyte twins/t10k-images-idx3-ubyte
 cp twins/train-labels-idx1-ubyte twins/t10k-labels-idx1-ubyte

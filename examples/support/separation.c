@@ -32,7 +32,7 @@ typedef struct tile {
 static void scan(const point_set *set, const tile *t, separation *found) {
     for (int64_t i = t->row; i < t->row + t->rows; ++i) {
         const float *distances = t->distances + (i - t->row) * t->columns - t->column;
-        for (int64_t j = i < t->column ? t->column : i + 1; j < t->column + t->columns; ++j) {
+        for (int64_t j = t->column; j < t->column + t->columns; ++j) {
             const double distance = (double)distances[j];
             if (distance > found->largest) found->largest = distance;
             if (distance >= found->smallest || set->labels[i] == set->labels[j]) continue;
