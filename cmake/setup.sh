@@ -35,6 +35,7 @@ missing_packages() {
         have_command gnuplot || echo gnuplot-nox
         have_command c++ || echo g++
         have_command pkg-config || echo pkg-config
+        have_command xmllint || echo libxml2-utils
     fi
 }
 

@@ -68,7 +68,7 @@ class Library:
             self.ask("linfdist_run_create", model, ctypes.c_int32(0), ctypes.c_int64(batch), ctypes.byref(run))
             self.ask("linfdist_forward", run, ctypes.c_void_p(x.data_ptr()), ctypes.c_int64(n_in),
                      ctypes.c_int64(batch), ctypes.c_int32(0), ctypes.c_float(math.inf))
-            self.ask("linfdist_run_distances", run, ctypes.byref(out), None, ctypes.byref(classes))
+            self.ask("linfdist_run_outputs", run, ctypes.byref(out), None, ctypes.byref(classes))
             outputs = torch.tensor(out[:batch * classes.value], dtype=torch.float64).view(batch, -1)
             self.ask("linfdist_model_save", model, path("again.safetensors").encode())
         finally:

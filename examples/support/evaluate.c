@@ -44,7 +44,7 @@ static int64_t count_right(linfdist_run *run, double p, const dataset *data, con
     dataset_raw(data, split, first, n, x);
     normalize(data, n, x);
     if (problem_check(what, linfdist_forward(run, x, data->n_in, n, LINFDIST_EVALUATE, (float)p)) != 0 ||
-        problem_check(what, linfdist_run_distances(run, &distances, NULL, &classes)) != 0 ||
+        problem_check(what, linfdist_run_outputs(run, &distances, NULL, &classes)) != 0 ||
         problem_check(what, linfdist_margins(distances, NULL, n, classes, predicted, NULL)) != 0)
         return -1;
     for (int64_t i = 0; i < n; ++i) right += predicted[i] == split->labels[first + i];

@@ -59,7 +59,7 @@ static double expected(fixture *f, int32_t mode, float p) {
     const float *distances;
     int64_t batch, classes, right = 0;
     assert_int_equal(linfdist_forward(f->run, f->x, PIXELS, IMAGES, mode, p), LINFDIST_OK);
-    assert_int_equal(linfdist_run_distances(f->run, &distances, &batch, &classes), LINFDIST_OK);
+    assert_int_equal(linfdist_run_outputs(f->run, &distances, &batch, &classes), LINFDIST_OK);
     for (int64_t i = 0; i < batch; ++i) {
         int64_t best = 0;
         for (int64_t k = 1; k < classes; ++k)

@@ -100,7 +100,7 @@ static const struct {
     {"\\\"groups\\\":1", "\\\"groups\\\":0", LINFDIST_ERROR_SHAPE, "groups 0"},
     {"\\\"groups\\\":1", "\\\"groups\\\":4", LINFDIST_ERROR_SHAPE, "groups 4"},
     {"\\\"groups\\\":1", "\\\"groups\\\":1,\\\"stride\\\":2", LINFDIST_ERROR_UNSUPPORTED, "a layer has 6 fields"},
-    {"\\\"name\\\":\\\"fc_dist.0\\\"", "\\\"name\\\":\\\"\\\"", LINFDIST_ERROR_FORMAT, ".weight"},
+    {"\\\"name\\\":\\\"fc_dist.0\\\"", "\\\"name\\\":\\\"\\\"", LINFDIST_ERROR_FORMAT, "its name must have"},
     {"\\\"name\\\":\\\"fc_dist.0\\\"", "\\\"name\\\":\\\"0123456789012345678901234567890123456789012345678\\\"",
      LINFDIST_ERROR_FORMAT, "49 bytes"},
     {"\"fc_dist.1.weight\":", "\"fc_dist.9.weight\":", LINFDIST_ERROR_FORMAT, "fc_dist.1.weight is missing"},
