@@ -11,9 +11,9 @@ elseif(NOT LINFDIST_BLIS STREQUAL "none")
 endif()
 
 set(linfdist_sources
-    lib/cpu.c lib/dispatch.c lib/math.c lib/power.c lib/ref/bounds.c lib/ref/elementwise.c lib/ref/linf.c lib/ref/lp.c
+    lib/cpu.c lib/dispatch.c lib/math.c lib/patches.c lib/power.c lib/ref/bounds.c lib/ref/elementwise.c lib/ref/linf.c lib/ref/lp.c
     lib/gemm/gemm.c
-    src/adam.c src/alloc.c src/ascent.c src/attack.c src/certifier.c src/checkpoint.c src/context.c src/decay.c
+    src/adam.c src/alloc.c src/ascent.c src/attack.c src/certifier.c src/checkpoint.c src/context.c src/conv_ops.c src/decay.c
     src/file.c src/json.c src/lipschitz.c src/loss.c src/mlp.c src/model.c src/model_file.c src/model_header.c
     src/model_info.c src/operators.c src/ops.c src/optimizer.c src/options.c src/parallel.c src/random.c src/run.c
     src/run_pass.c src/safetensors.c src/schedule.c src/status.c src/units.c src/version.c
