@@ -1,5 +1,7 @@
 #include "ops.h"
 
+#include "cut.h"
+
 #include <float.h>
 
 /* One operator over a grid of tiles: groups x batch blocks x output blocks x column blocks. Each operator cuts the
@@ -14,11 +16,6 @@ typedef struct tile {
 
 typedef void run_tile_fn(const operation *op, const tile *t);
 
-/* The part of a direction that one tile covers, and how many of them there are. */
-typedef struct cut {
-    size_t length, step, count;
-} cut;
-
 struct operation {
     const lfd_kernels *kernels;
     const lfd_dims *dims;
@@ -32,26 +29,6 @@ struct operation {
     const int32_t *known_argmax, *known_argmax_u;
     float *grad_x, *grad_xu, *grad_w;
 };
-
-static size_t smaller(size_t a, size_t b) {
-    return a < b ? a : b;
-}
-
-static cut cut_into(size_t length, size_t step) {
-    return (cut){length, step, (length + step - 1) / step};
-}
-
-static cut whole(size_t length) {
-    return (cut){length, length, 1};
-}
-
-/* Blocks of a multiple of quantum, none above most, that share the work evenly among the threads. */
-static cut cut_evenly(size_t length, size_t groups, size_t threads, size_t quantum, size_t most) {
-    size_t count = (length + most - 1) / most;
-    while (groups * count % threads != 0 && length / (count + 1) >= 2 * quantum) ++count;
-    size_t step = (length + count - 1) / count;
-    return cut_into(length, (step + quantum - 1) / quantum * quantum);
-}
 
 static float *offset(float *array, size_t start) {
     return array ? array + start : NULL;

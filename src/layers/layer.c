@@ -9,6 +9,7 @@ static const struct lfd_layer_ops *const layers[] = {
     &lfd_layer_distance,
     &lfd_layer_mean_shift,
     &lfd_layer_bias,
+    &lfd_layer_distance_conv,
 };
 
 const struct lfd_layer_ops *lfd_layer_find(int32_t kind) {

@@ -67,6 +67,7 @@ struct lfd_layer_ops {
 extern const struct lfd_layer_ops lfd_layer_distance;
 extern const struct lfd_layer_ops lfd_layer_mean_shift;
 extern const struct lfd_layer_ops lfd_layer_bias;
+extern const struct lfd_layer_ops lfd_layer_distance_conv;
 
 /* NULL for an unknown kind. */
 const struct lfd_layer_ops *lfd_layer_find(int32_t kind);
