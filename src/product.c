@@ -44,75 +44,55 @@ void lfd_product(linfdist_context *context, const lfd_gemm_product *product, lfd
 
 /* ---- factors ---- */
 
-static void read_rows(const void *data, size_t outer, size_t first, size_t count, float *values) {
-    const lfd_matrix *m = data;
-    const float *row = m->data + outer * m->stride + first;
-    for (size_t k = 0; k < count; ++k) values[k] = row[k];
+static void row_entries(const lfd_source *source, const float *data, size_t outer, size_t first, size_t count,
+                        size_t step, float *values) {
+    const float *row = data + outer * source->stride + first;
+    for (size_t k = 0; k < count; ++k) values[k * step] = row[k];
 }
 
-static void read_columns(const void *data, size_t outer, size_t first, size_t count, float *values) {
-    const lfd_matrix *m = data;
-    const float *column = m->data + first * m->stride + outer;
-    for (size_t k = 0; k < count; ++k) values[k] = column[k * m->stride];
+static void column_entries(const lfd_source *source, const float *data, size_t outer, size_t first, size_t count,
+                           size_t step, float *values) {
+    const float *column = data + first * source->stride + outer;
+    for (size_t k = 0; k < count; ++k) values[k * step] = column[k * source->stride];
 }
 
-static void read_row_pairs(const void *data, size_t outer, size_t first, size_t count, float *values) {
-    const lfd_matrix *m = data;
-    const size_t start = outer * m->stride + first;
+lfd_source lfd_rows(const float *data, const float *other, size_t stride) {
+    return (lfd_source){row_entries, data, other, stride, NULL};
+}
+
+lfd_source lfd_columns(const float *data, const float *other, size_t stride) {
+    return (lfd_source){column_entries, data, other, stride, NULL};
+}
+
+static void read_entries(const void *data, size_t outer, size_t first, size_t count, float *values) {
+    const lfd_source *source = data;
+    source->entries(source, source->data, outer, first, count, 1, values);
+}
+
+static void read_pairs(const void *data, size_t outer, size_t first, size_t count, float *values) {
+    const lfd_source *source = data;
+    source->entries(source, source->data, outer, first, count, 2, values);
+    source->entries(source, source->other, outer, first, count, 2, values + 1);
+}
+
+static void read_signs(const void *data, size_t outer, size_t first, size_t count, float *values) {
+    const lfd_source *source = data;
+    source->entries(source, source->data, outer, first, count, 2, values);
     for (size_t k = 0; k < count; ++k) {
-        values[2 * k] = m->data[start + k];
-        values[2 * k + 1] = m->other[start + k];
-    }
-}
-
-static void read_column_pairs(const void *data, size_t outer, size_t first, size_t count, float *values) {
-    const lfd_matrix *m = data;
-    const size_t start = first * m->stride + outer;
-    for (size_t k = 0; k < count; ++k) {
-        values[2 * k] = m->data[start + k * m->stride];
-        values[2 * k + 1] = m->other[start + k * m->stride];
-    }
-}
-
-/* Replaces count numbers by pairs of their positive and negative parts, from the last to the first. */
-static void split_signs(float *values, size_t count) {
-    for (size_t k = count; k-- > 0;) {
-        const float value = values[k];
+        const float value = values[2 * k];
         values[2 * k] = value > 0.0f ? value : 0.0f;
         values[2 * k + 1] = value < 0.0f ? value : 0.0f;
     }
 }
 
-static void read_row_signs(const void *data, size_t outer, size_t first, size_t count, float *values) {
-    read_rows(data, outer, first, count, values);
-    split_signs(values, count);
+lfd_gemm_factor lfd_factor(const lfd_source *source) {
+    return (lfd_gemm_factor){read_entries, source};
 }
 
-static void read_column_signs(const void *data, size_t outer, size_t first, size_t count, float *values) {
-    read_columns(data, outer, first, count, values);
-    split_signs(values, count);
+lfd_gemm_factor lfd_factor_pairs(const lfd_source *source) {
+    return (lfd_gemm_factor){read_pairs, source};
 }
 
-lfd_gemm_factor lfd_factor_rows(const lfd_matrix *matrix) {
-    return (lfd_gemm_factor){read_rows, matrix};
-}
-
-lfd_gemm_factor lfd_factor_columns(const lfd_matrix *matrix) {
-    return (lfd_gemm_factor){read_columns, matrix};
-}
-
-lfd_gemm_factor lfd_factor_row_pairs(const lfd_matrix *matrix) {
-    return (lfd_gemm_factor){read_row_pairs, matrix};
-}
-
-lfd_gemm_factor lfd_factor_column_pairs(const lfd_matrix *matrix) {
-    return (lfd_gemm_factor){read_column_pairs, matrix};
-}
-
-lfd_gemm_factor lfd_factor_row_signs(const lfd_matrix *matrix) {
-    return (lfd_gemm_factor){read_row_signs, matrix};
-}
-
-lfd_gemm_factor lfd_factor_column_signs(const lfd_matrix *matrix) {
-    return (lfd_gemm_factor){read_column_signs, matrix};
+lfd_gemm_factor lfd_factor_signs(const lfd_source *source) {
+    return (lfd_gemm_factor){read_signs, source};
 }

@@ -17,21 +17,28 @@ size_t lfd_product_scratch(size_t threads);
 void lfd_product(linfdist_context *context, const lfd_gemm_product *product, lfd_product_fn *finish, void *user,
                  double *scratch);
 
-/* A matrix in memory, or two of one shape whose entries alternate in sums with two terms. */
-typedef struct lfd_matrix {
-    const float *data, *other; /* other: of the pairs alone */
-    size_t stride;
-} lfd_matrix;
+/* Where the entries of a factor stand. */
+typedef struct lfd_source lfd_source;
+struct lfd_source {
+    /* Puts entries first .. first + count of a row (or column) `outer` at values[0], values[step] and so on. data is
+     * source->data or source->other. */
+    void (*entries)(const lfd_source *source, const float *data, size_t outer, size_t first, size_t count, size_t step,
+                    float *values);
+    const float *data, *other; /* other: of pairs alone, an array like data */
+    size_t stride;             /* of a matrix's rows */
+    const void *shape;         /* of other arrays */
+};
 
-/* Factors of matrices that outlive the product. Rows: the sum runs along rows; columns: along columns. */
-lfd_gemm_factor lfd_factor_rows(const lfd_matrix *matrix);
-lfd_gemm_factor lfd_factor_columns(const lfd_matrix *matrix);
-/* Two terms: an entry of data, then the same of other. */
-lfd_gemm_factor lfd_factor_row_pairs(const lfd_matrix *matrix);
-lfd_gemm_factor lfd_factor_column_pairs(const lfd_matrix *matrix);
-/* Two terms: an entry's positive part, then its negative part; with pairs of bounds on the other side this gives the
- * extreme of the sum. */
-lfd_gemm_factor lfd_factor_row_signs(const lfd_matrix *matrix);
-lfd_gemm_factor lfd_factor_column_signs(const lfd_matrix *matrix);
+/* Matrices: the sum runs along rows, or along columns. other may be NULL. */
+lfd_source lfd_rows(const float *data, const float *other, size_t stride);
+lfd_source lfd_columns(const float *data, const float *other, size_t stride);
+
+/* Factors; the source outlives the product. Of one term: the entries. */
+lfd_gemm_factor lfd_factor(const lfd_source *source);
+/* Of two terms: an entry of data, then the same one of other. */
+lfd_gemm_factor lfd_factor_pairs(const lfd_source *source);
+/* Of two terms: an entry's positive part, then its negative part. With pairs of bounds as the other factor this makes
+ * the extremes of a sum. */
+lfd_gemm_factor lfd_factor_signs(const lfd_source *source);
 
 #endif

@@ -74,8 +74,8 @@ static void multiply(linfdist_context *context, sample *s, size_t terms, lfd_gem
 }
 
 static void multiply_rows(linfdist_context *context, sample *s) {
-    const lfd_matrix a = {s->a, NULL, s->k + PAD}, b = {s->b, NULL, s->k + PAD};
-    multiply(context, s, 1, lfd_factor_rows(&a), lfd_factor_rows(&b));
+    const lfd_source a = lfd_rows(s->a, NULL, s->k + PAD), b = lfd_rows(s->b, NULL, s->k + PAD);
+    multiply(context, s, 1, lfd_factor(&a), lfd_factor(&b));
 }
 
 static double *copy_of_result(const sample *s) {
@@ -172,21 +172,21 @@ static void factors_read_what_they_say(void **state) {
         for (size_t i = 0; i < s.m; ++i) a[k * s.m + i] = s.a[i * (s.k + PAD) + k];
         for (size_t j = 0; j < s.n; ++j) b[k * s.n + j] = s.b[j * (s.k + PAD) + k];
     }
-    const lfd_matrix a_columns = {a, zeros, s.m}, b_columns = {b, NULL, s.n};
-    const lfd_matrix a_rows = {s.a, s.a, s.k + PAD}, b_rows = {s.b, s.b, s.k + PAD};
-    multiply(context, &s, 1, lfd_factor_columns(&a_columns), lfd_factor_columns(&b_columns));
+    const lfd_source a_columns = lfd_columns(a, zeros, s.m), b_columns = lfd_columns(b, NULL, s.n);
+    const lfd_source a_rows = lfd_rows(s.a, s.a, s.k + PAD), b_rows = lfd_rows(s.b, s.b, s.k + PAD);
+    multiply(context, &s, 1, lfd_factor(&a_columns), lfd_factor(&b_columns));
     assert_same_bits(&s, want);
     /* a b+ + a b- is a b, bit for bit, since one of each two terms is zero. */
-    multiply(context, &s, 2, lfd_factor_row_pairs(&a_rows), lfd_factor_row_signs(&b_rows));
+    multiply(context, &s, 2, lfd_factor_pairs(&a_rows), lfd_factor_signs(&b_rows));
     assert_same_bits(&s, want);
-    const lfd_matrix both = {a, a, s.m};
-    multiply(context, &s, 2, lfd_factor_column_pairs(&both), lfd_factor_column_signs(&b_columns));
+    const lfd_source both = lfd_columns(a, a, s.m);
+    multiply(context, &s, 2, lfd_factor_pairs(&both), lfd_factor_signs(&b_columns));
     assert_same_bits(&s, want);
-    /* a b + 0 b is a b. */
-    multiply(context, &s, 2, lfd_factor_column_pairs(&a_columns), lfd_factor_row_pairs(&b_rows));
+    /* a b + 0 b is a b, and so is 0 b + a b. */
+    multiply(context, &s, 2, lfd_factor_pairs(&a_columns), lfd_factor_pairs(&b_rows));
     assert_same_bits(&s, want);
-    const lfd_matrix only_second = {zeros, s.a, s.k + PAD};
-    multiply(context, &s, 2, lfd_factor_row_pairs(&only_second), lfd_factor_row_pairs(&b_rows));
+    const lfd_source second = lfd_rows(zeros, s.a, s.k + PAD);
+    multiply(context, &s, 2, lfd_factor_pairs(&second), lfd_factor_pairs(&b_rows));
     assert_same_bits(&s, want);
     free(a);
     free(b);
@@ -209,10 +209,11 @@ static void sums_of_extremes_bound_every_sum(void **state) {
         lower[i] = s.a[i] - radius;
         upper[i] = s.a[i] + radius;
     }
-    const lfd_matrix up = {upper, lower, stride}, down = {lower, upper, stride}, b = {s.b, NULL, stride};
-    multiply(context, &s, 2, lfd_factor_row_pairs(&up), lfd_factor_row_signs(&b));
+    const lfd_source up = lfd_rows(upper, lower, stride), down = lfd_rows(lower, upper, stride);
+    const lfd_source b = lfd_rows(s.b, NULL, stride);
+    multiply(context, &s, 2, lfd_factor_pairs(&up), lfd_factor_signs(&b));
     double *most = copy_of_result(&s);
-    multiply(context, &s, 2, lfd_factor_row_pairs(&down), lfd_factor_row_signs(&b));
+    multiply(context, &s, 2, lfd_factor_pairs(&down), lfd_factor_signs(&b));
     double *least = copy_of_result(&s);
     uint64_t seed = 77;
     for (int point = 0; point < POINTS; ++point) {
