@@ -32,8 +32,10 @@ missing_packages() {
     have_header jpeglib.h || echo libjpeg-dev
     have_blis_archive || echo libblis-serial-dev
     if [ "${1:-}" = cxx ]; then
+        have_command gnuplot || echo gnuplot-nox
         have_command c++ || echo g++
         have_command pkg-config || echo pkg-config
+        have_command xmllint || echo libxml2-utils
     fi
 }
 

@@ -68,7 +68,7 @@ static void train(linfdist_model *model, const dataset *data, batches *source, i
 
         require(linfdist_forward(run, x, data->n_in, count, LINFDIST_TRAIN, (float)now.p));
 
-        double value; /* your own: read linfdist_run_distances, write linfdist_run_output_gradients */
+        double value; /* your own: read linfdist_run_outputs, write linfdist_run_output_gradients */
         require(linfdist_run_loss(run, &loss, labels, now.eps_normalized, now.lambda, &value));
 
         require(linfdist_run_zero_gradients(run));

@@ -19,6 +19,16 @@
 
 enum { EXIT_USAGE = 2 };
 
+enum { LOG_TRAIN, LOG_TEST, LOG_TRAIN_INF, LOG_TEST_INF, LOGS };
+
+/* As --help explains them. */
+static const struct {
+    const char *name, *header;
+} log_files[LOGS] = {{"train.csv", "epoch,loss,accuracy,certified,p,eps_normalized,lambda,lr"},
+                     {"test.csv", "epoch,p,accuracy"},
+                     {"train-inf.csv", "epoch,eps,clean,certified"},
+                     {"test-inf.csv", "epoch,eps,clean,certified"}};
+
 typedef struct trainer {
     settings chosen;
     dataset data;
@@ -34,7 +44,7 @@ typedef struct trainer {
     float *margins;
     accuracy test; /* at p = infinity, as of step tested; -1: never */
     int64_t tested;
-    csvlog train_log, test_log;
+    csvlog logs[LOGS];
     progress bar;
     problem what;
 } trainer;
@@ -163,12 +173,16 @@ static int create_run(trainer *t) {
 }
 
 static int open_logs(trainer *t) {
-    const char *directory = t->chosen.log;
-    if (!directory) return 0;
-    if (csvlog_open(&t->train_log, directory, "train.csv", "epoch,loss,accuracy,certified,p,eps_normalized,lambda,lr",
-                    t->at.epoch, &t->what) != 0)
-        return -1;
-    return csvlog_open(&t->test_log, directory, "test.csv", "epoch,clean,certified", t->at.epoch, &t->what);
+    int status = 0;
+    for (int i = 0; i < LOGS && t->chosen.log && status == 0; ++i)
+        status = csvlog_open(&t->logs[i], t->chosen.log, log_files[i].name, log_files[i].header, t->at.epoch, &t->what);
+    return status;
+}
+
+static int close_logs(trainer *t, problem *what) {
+    int status = 0;
+    for (int i = 0; i < LOGS; ++i) status |= csvlog_close(&t->logs[i], what);
+    return status;
 }
 
 /* A training must not end with a file that cannot be written: its place is looked at before. */
@@ -208,7 +222,7 @@ static int prepare(trainer *t) {
 static int tally(trainer *t, const int32_t *labels, int64_t count, double eps_normalized, double loss) {
     const float *distances;
     int64_t batch, classes;
-    if (problem_check(&t->what, linfdist_run_distances(t->run, &distances, &batch, &classes)) != 0 ||
+    if (problem_check(&t->what, linfdist_run_outputs(t->run, &distances, &batch, &classes)) != 0 ||
         problem_check(&t->what, linfdist_margins(distances, labels, batch, classes, t->predicted, t->margins)) != 0)
         return -1;
     for (int64_t i = 0; i < count; ++i) {
@@ -238,15 +252,20 @@ static int train_step(trainer *t) {
     return tally(t, labels, count, now.eps_normalized, loss);
 }
 
-static int test_model(trainer *t) {
+/* At p = infinity, on all images of the split, as they are in the data set. */
+static int evaluate_split(trainer *t, const dataset_split *split, accuracy *result) {
     linfdist_certifier *certifier = NULL;
     int status = problem_check(&t->what, linfdist_certifier_create(t->model, &certifier));
     if (status == 0)
-        status = evaluate(certifier, LINFDIST_METHOD_MARGIN, &t->data, &t->data.test, t->data.test.count,
-                          t->chosen.eps_test, &t->test, &t->what);
+        status = evaluate(certifier, LINFDIST_METHOD_MARGIN, &t->data, split, split->count, t->chosen.eps_test, result,
+                          &t->what);
     linfdist_certifier_destroy(certifier);
-    if (status == 0) t->tested = steps_done(t);
     return status;
+}
+
+static int test_model(trainer *t) {
+    t->tested = steps_done(t);
+    return evaluate_split(t, &t->data.test, &t->test);
 }
 
 static int save_checkpoint(trainer *t) {
@@ -256,31 +275,49 @@ static int save_checkpoint(trainer *t) {
     return problem_check(&t->what, linfdist_checkpoint_save(t->model, t->optimizer, state, size, t->chosen.checkpoint));
 }
 
-/* A row of train.csv: p, eps, lambda and lr are those of the epoch's first step, as in the published logs. */
-static int log_training(trainer *t) {
+/* A row of train.csv, of the epoch that began with this point. */
+static int log_training(trainer *t, const linfdist_schedule_point *begun) {
     const position *at = &t->at;
-    linfdist_schedule_point now = {.struct_size = sizeof now};
-    int64_t first_step = (at->epoch - 1) * t->schedule.batches_per_epoch;
-    if (problem_check(&t->what, linfdist_schedule_at(&t->schedule, first_step, &now)) != 0) return -1;
     double n = (double)at->samples;
     double loss = at->loss_sum / n, correct = (double)at->correct / n, certified = (double)at->certified / n;
     progress_line(&t->bar, "epoch %" PRId64 "/%" PRId64 "  loss %.4f  accuracy %.4f  certified %.4f  p %.4g", at->epoch,
-                  t->schedule.epochs, loss, correct, certified, now.p);
-    return csvlog_row(&t->train_log, &t->what, "%" PRId64 ",%.9g,%.9g,%.9g,%.9g,%.9g,%.9g,%.9g", at->epoch, loss,
-                      correct, certified, now.p, now.eps_normalized, now.lambda, now.lr);
+                  t->schedule.epochs, loss, correct, certified, begun->p);
+    return csvlog_row(&t->logs[LOG_TRAIN], &t->what, "%" PRId64 ",%.9g,%.9g,%.9g,%.9g,%.9g,%.9g,%.9g", at->epoch, loss,
+                      correct, certified, begun->p, begun->eps_normalized, begun->lambda, begun->lr);
 }
 
+static int log_at_infinity(trainer *t, int log, const char *images, const accuracy *a) {
+    double clean = accuracy_clean(a), certified = accuracy_certified(a);
+    progress_line(&t->bar, "%s images at p = infinity: clean %.4f  certified %.4f", images, clean, certified);
+    return csvlog_row(&t->logs[log], &t->what, "%" PRId64 ",%.9g,%.9g,%.9g", t->at.epoch, t->chosen.eps_test, clean,
+                      certified);
+}
+
+/* A row of each of the other logs. */
+static int log_evaluation(trainer *t, double p) {
+    double right;
+    accuracy training;
+    if (evaluate_at(t->model, p, &t->data, &t->data.test, &right, &t->what) != 0 ||
+        evaluate_split(t, &t->data.train, &training) != 0 || test_model(t) != 0)
+        return -1;
+    progress_line(&t->bar, "test images at p = %.4g: accuracy %.4f", p, right);
+    if (csvlog_row(&t->logs[LOG_TEST], &t->what, "%" PRId64 ",%.9g,%.9g", t->at.epoch, p, right) != 0 ||
+        log_at_infinity(t, LOG_TRAIN_INF, "training", &training) != 0)
+        return -1;
+    return log_at_infinity(t, LOG_TEST_INF, "test", &t->test);
+}
+
+/* p, eps, lambda and lr of a row are those of the epoch's first step, as in the published logs. */
 static int finish_epoch(trainer *t) {
+    linfdist_schedule_point begun = {.struct_size = sizeof begun};
+    int64_t first_step = t->at.epoch * t->schedule.batches_per_epoch;
     t->at.batch = 0;
     ++t->at.epoch;
-    if (log_training(t) != 0) return -1;
+    if (problem_check(&t->what, linfdist_schedule_at(&t->schedule, first_step, &begun)) != 0 ||
+        log_training(t, &begun) != 0)
+        return -1;
     t->at = (position){.epoch = t->at.epoch};
-    if (t->at.epoch % 5 == 0 || t->at.epoch > t->schedule.epochs - 5) {
-        if (test_model(t) != 0) return -1;
-        double clean = accuracy_clean(&t->test), certified = accuracy_certified(&t->test);
-        progress_line(&t->bar, "test at p = infinity: clean %.4f  certified %.4f", clean, certified);
-        if (csvlog_row(&t->test_log, &t->what, "%" PRId64 ",%.9g,%.9g", t->at.epoch, clean, certified) != 0) return -1;
-    }
+    if ((t->at.epoch % 5 == 0 || t->at.epoch > t->schedule.epochs - 5) && log_evaluation(t, begun.p) != 0) return -1;
     return save_checkpoint(t);
 }
 
@@ -322,14 +359,13 @@ static int work(trainer *t) {
                 t->chosen.checkpoint ? "--resume goes on" : "without --checkpoint nothing is kept");
         return 128 + (int)stop_signal;
     }
-    int logs = csvlog_close(&t->train_log, &t->what) | csvlog_close(&t->test_log, &t->what);
+    int logs = close_logs(t, &t->what);
     return report(t) != 0 || logs != 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 static void release(trainer *t) {
     problem ignored;
-    (void)csvlog_close(&t->train_log, &ignored);
-    (void)csvlog_close(&t->test_log, &ignored);
+    (void)close_logs(t, &ignored);
     free(t->predicted);
     free(t->margins);
     batches_destroy(t->source);

@@ -72,12 +72,16 @@ void lfd_ascent_open(lfd_ascent *ascent, size_t count) {
 static void input_task(void *data, size_t k) {
     const lfd_ascent *ascent = data;
     const size_t n = ascent->units->n_in;
-    lfd_units_normalize(ascent->units, ascent->x + ascent->open[k] * n, ascent->run->input + k * n);
+    lfd_units_normalize(ascent->units, ascent->x + ascent->open[k] * n, ascent->run->signals[0].value + k * n);
+}
+
+const float *lfd_ascent_outputs(const lfd_ascent *ascent) {
+    return ascent->run->signals[ascent->run->model->layer_count].value;
 }
 
 linfdist_status lfd_ascent_forward(lfd_ascent *ascent, float p, int input) {
     if (input) lfd_parallel_for(ascent->context, input_task, ascent, ascent->open_count);
-    return lfd_run_forward(ascent->run, ascent->open_count, LINFDIST_EVALUATE, p, isfinite(p));
+    return lfd_run_forward(ascent->run, ascent->open_count, LINFDIST_EVALUATE, p, 0, isfinite(p));
 }
 
 static void move_task(void *data, size_t k) {
@@ -92,6 +96,6 @@ static void move_task(void *data, size_t k) {
 }
 
 void lfd_ascent_move(lfd_ascent *ascent) {
-    ascent->gradient = lfd_run_backward(ascent->run, 1);
+    ascent->gradient = lfd_run_backward(ascent->run, 1, 0).value;
     lfd_parallel_for(ascent->context, move_task, ascent, ascent->open_count);
 }

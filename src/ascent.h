@@ -34,10 +34,11 @@ void lfd_ascent_box(lfd_ascent *ascent, size_t row, const float *centre);
 void lfd_ascent_start(lfd_ascent *ascent, size_t row, const float *centre, lfd_random *random);
 /* All of the first count rows are open. */
 void lfd_ascent_open(lfd_ascent *ascent, size_t count);
-/* Distances of the open rows at p, in run->distances: input normalizes the iterates first, otherwise the last pass's
+/* Outputs of the open rows at p, in lfd_ascent_outputs: input normalizes the iterates first, otherwise the last pass's
  * are used again. Fails only at finite p, where huge weights may lead to sums above LFD_LIMIT. */
 linfdist_status lfd_ascent_forward(lfd_ascent *ascent, float p, int input);
-/* x += step sign(gradient), back into the box, for the open rows; the gradient is that of run->grad_distances, which
+const float *lfd_ascent_outputs(const lfd_ascent *ascent);
+/* x += step sign(gradient), back into the box, for the open rows; the gradient is that of run->grad_outputs, which
  * belongs to the last forward. sign(0) = 0. */
 void lfd_ascent_move(lfd_ascent *ascent);
 

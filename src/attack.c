@@ -74,23 +74,24 @@ static int broken(const attack *a, size_t index) {
     return a->samples[index].predicted != a->labels[index];
 }
 
-static sample look_at(const float *distances, size_t label, size_t classes) {
-    sample s = {.margin = INFINITY};
-    for (size_t j = 0; j < classes; ++j) {
-        const double gap = (double)distances[j] - (double)distances[label];
-        if (distances[j] < distances[s.predicted]) s.predicted = (int32_t)j;
+static sample look_at(const linfdist_model *model, const float *outputs, int32_t label) {
+    const double sign = lfd_model_sign(model);
+    sample s = {.margin = INFINITY, .predicted = lfd_model_winner(model, outputs)};
+    for (int64_t j = 0; j < model->classes; ++j) {
+        const double gap = sign * ((double)outputs[j] - (double)outputs[label]);
         if (j != label && gap < s.margin) s.margin = gap;
     }
     return s;
 }
 
-/* Keeps those iterates of the open rows, whose distances at p = infinity are at hand, that are worse than all before.
+/* Keeps those iterates of the open rows, whose outputs at p = infinity are at hand, that are worse than all before.
  */
 static void judge(attack *a) {
-    const size_t classes = (size_t)a->certifier->snapshot->classes, n = a->units.n_in;
+    const linfdist_model *model = a->certifier->snapshot;
+    const size_t classes = (size_t)model->classes, n = a->units.n_in;
     for (size_t k = 0; k < a->ascent.open_count; ++k) {
         const size_t row = a->ascent.open[k], index = a->first + row;
-        const sample now = look_at(a->ascent.run->distances + k * classes, (size_t)a->labels[index], classes);
+        const sample now = look_at(model, lfd_ascent_outputs(&a->ascent) + k * classes, a->labels[index]);
         const int breaks = now.predicted != a->labels[index], was = broken(a, index);
         if (breaks == was ? now.margin >= a->samples[index].margin : was) continue;
         a->samples[index] = now;
@@ -110,25 +111,26 @@ static void drop_broken(attack *a) {
 
 /* ---- gradients ---- */
 
-/* The cross-entropy of z = -s d, s > 0, has the gradient s (1 - p_y) at d_y and -s p_j elsewhere. Divided by their
- * s (1 - p_y), which leaves every sign, it never vanishes, however sure the net is. */
-static void write_gradient(const float *distances, size_t label, size_t classes, double scalar, float *gradient) {
-    double nearest = INFINITY, sum = 0.0;
+/* The cross-entropy of z = f outputs has the gradient f (p_y - 1) at the label and f p_j elsewhere. Divided by their
+ * |f| (1 - p_y), which leaves every sign, it never vanishes, however sure the net is. */
+static void write_gradient(const float *outputs, size_t label, size_t classes, double factor, float *gradient) {
+    double largest = -INFINITY, sum = 0.0;
+    const float sign = factor < 0.0 ? -1.0f : 1.0f;
     for (size_t j = 0; j < classes; ++j)
-        if (j != label && (double)distances[j] < nearest) nearest = (double)distances[j];
+        if (j != label && factor * (double)outputs[j] > largest) largest = factor * (double)outputs[j];
     for (size_t j = 0; j < classes; ++j)
-        if (j != label) sum += lfd_exp(scalar * (nearest - (double)distances[j]));
+        if (j != label) sum += lfd_exp(factor * (double)outputs[j] - largest);
     for (size_t j = 0; j < classes; ++j)
-        gradient[j] = j == label ? 1.0f : (float)(-lfd_exp(scalar * (nearest - (double)distances[j])) / sum);
+        gradient[j] = sign * (j == label ? -1.0f : (float)(lfd_exp(factor * (double)outputs[j] - largest) / sum));
 }
 
 static void write_gradients(attack *a) {
-    const size_t classes = (size_t)a->certifier->snapshot->classes;
-    const double scalar = (double)lfd_model_scalar(a->certifier->snapshot);
-    const linfdist_run *run = a->ascent.run;
+    const linfdist_model *model = a->certifier->snapshot;
+    const size_t classes = (size_t)model->classes;
+    const double factor = lfd_model_logit_factor(model);
     for (size_t k = 0; k < a->ascent.open_count; ++k)
-        write_gradient(run->distances + k * classes, (size_t)a->labels[a->first + a->ascent.open[k]], classes, scalar,
-                       run->grad_distances + k * classes);
+        write_gradient(lfd_ascent_outputs(&a->ascent) + k * classes, (size_t)a->labels[a->first + a->ascent.open[k]],
+                       classes, factor, a->ascent.run->grad_outputs + k * classes);
 }
 
 /* ---- climbing ---- */

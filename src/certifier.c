@@ -1,7 +1,7 @@
 /* Certifiers. A call cuts its samples into chunks and owns all it needs: many threads may use one certifier.
  *
- * Nothing can fail once the pixels are checked and the scratch is there: a snapshot's weights are at most LFD_LIMIT,
- * and at p = infinity a layer adds at most twice that to what it is given. So only calls that succeed write outputs. */
+ * Nothing can fail once the pixels are checked and the scratch is there: when a certifier is made, check_growth finds
+ * that no layer can leave the range of a float. So only calls that succeed write outputs. */
 #include <float.h>
 #include <math.h>
 #include <string.h>
@@ -13,8 +13,9 @@
 
 enum { CHUNK = 256 };
 enum { FIRST_STEP = 16 };
+#define GROWTH_MOST 0x1p126
 
-/* The search for the largest float radius whose interval certificate holds, on bit patterns, which are ordered as
+/* The search for the largest float radius whose certificate through bounds holds, on bit patterns, which are ordered as
  * the floats >= 0 are. It holds at lower and not at upper, or upper is beyond the largest radius. */
 typedef struct search {
     uint32_t lower, upper, probe;
@@ -27,7 +28,7 @@ typedef struct sample {
     const float *pixels;
     int32_t predicted;
     double margin;  /* normalized */
-    double eps_raw; /* of the interval certificate that is asked for */
+    double eps_raw; /* of the certificate that is asked for */
     int holds;      /* its answer */
     search search;
 } sample;
@@ -43,8 +44,9 @@ typedef struct certification {
 
     linfdist_run *run;
     sample *samples; /* of the present chunk */
-    size_t *open;    /* those whose interval certificate is asked for */
+    size_t *open;    /* those whose certificate through bounds is asked for */
     size_t open_count;
+    int bounded; /* certificates lead bounds through layers: INTERVAL from the pixels, MARGIN from the model's split */
 
     /* The caller's, each or NULL. */
     int32_t *predicted, *certified;
@@ -61,12 +63,29 @@ static linfdist_status check_scalar(const linfdist_model *model) {
                     lfd_format_double(text, (double)scalar));
 }
 
+/* Pixels of a valid range, or of the library's, and radii as large lead to floats in every layer. */
+static linfdist_status check_growth(const linfdist_model *model) {
+    char text[32];
+    double magnitude = lfd_units_magnitude(model);
+    for (int64_t i = 0; i < model->layer_count; ++i) {
+        const lfd_layer *layer = &model->layers[i];
+        const lfd_layer_pass pass = {
+            .context = model->context, .spec = &layer->spec, .tensors = model->tensors + layer->first_tensor};
+        magnitude = layer->ops->growth(&pass, magnitude);
+        if (magnitude <= GROWTH_MOST) continue;
+        return lfd_fail(LINFDIST_ERROR_RANGE, "layer %s (%s): its outputs may reach %s, certificates go up to 2^126",
+                        layer->spec.name, layer->ops->label, lfd_format_double(text, magnitude));
+    }
+    return LINFDIST_OK;
+}
+
 linfdist_status linfdist_certifier_create(const linfdist_model *model, linfdist_certifier **certifier) {
     void *memory;
     LFD_REQUIRE(model);
     LFD_REQUIRE(certifier);
     LFD_TRY(check_scalar(model));
     LFD_TRY(lfd_model_check_finite(model));
+    LFD_TRY(check_growth(model));
     LFD_TRY(lfd_alloc_zero(model->context, 1, sizeof(linfdist_certifier), "certifier", &memory));
     linfdist_certifier *made = memory;
     linfdist_status status = linfdist_model_copy(model, &made->snapshot);
@@ -88,31 +107,29 @@ void linfdist_certifier_destroy(linfdist_certifier *certifier) {
 
 /* ---- predictions ---- */
 
-static void rank(sample *s, const float *distances, size_t classes) {
-    size_t best = 0;
-    for (size_t j = 1; j < classes; ++j) {
-        if (distances[j] < distances[best]) best = j;
-    }
-    s->predicted = (int32_t)best;
+static void rank(sample *s, const linfdist_model *model, const float *outputs) {
+    const double sign = lfd_model_sign(model);
+    s->predicted = lfd_model_winner(model, outputs);
     s->margin = DBL_MAX;
-    for (size_t j = 0; j < classes; ++j) {
-        double gap = (double)distances[j] - (double)distances[best];
-        if (j != best && gap < s->margin) s->margin = gap;
+    for (int64_t j = 0; j < model->classes; ++j) {
+        double gap = sign * ((double)outputs[j] - (double)outputs[s->predicted]);
+        if (j != s->predicted && gap < s->margin) s->margin = gap;
     }
 }
 
 static void normalize_task(void *data, size_t index) {
     certification *c = data;
-    lfd_units_normalize(&c->units, c->samples[index].pixels, c->run->input + index * c->units.n_in);
+    lfd_units_normalize(&c->units, c->samples[index].pixels, c->run->signals[0].value + index * c->units.n_in);
 }
 
 /* Predictions and margins of samples [first, first + count). */
 static void predict(certification *c, size_t first, size_t count) {
-    size_t classes = (size_t)c->certifier->snapshot->classes;
+    const linfdist_model *model = c->certifier->snapshot;
+    const float *outputs = c->run->signals[model->layer_count].value;
     for (size_t i = 0; i < count; ++i) c->samples[i] = (sample){.pixels = c->x + (first + i) * c->x_stride};
     lfd_parallel_for(c->certifier->context, normalize_task, c, count);
-    (void)lfd_run_forward(c->run, count, LINFDIST_EVALUATE, INFINITY, 0);
-    for (size_t i = 0; i < count; ++i) rank(&c->samples[i], c->run->distances + i * classes, classes);
+    (void)lfd_run_forward(c->run, count, LINFDIST_EVALUATE, INFINITY, 0, 0);
+    for (size_t i = 0; i < count; ++i) rank(&c->samples[i], model, outputs + i * (size_t)model->classes);
 }
 
 /* ---- margin certificates ---- */
@@ -134,35 +151,47 @@ static float margin_radius(const certification *c, double margin) {
     return margin_holds(c, margin, lfd_previous_double((double)next)) ? next : radius;
 }
 
-/* ---- interval certificates ---- */
+/* ---- certificates through bounds ---- */
 
 static void interval_task(void *data, size_t index) {
     certification *c = data;
     const sample *s = &c->samples[c->open[index]];
+    const lfd_signal *to = &c->run->plain[0];
     size_t n = c->units.n_in;
-    lfd_units_interval(&c->units, s->pixels, s->eps_raw, c->run->lower[0] + index * n, c->run->upper[0] + index * n);
+    lfd_units_interval(&c->units, s->pixels, s->eps_raw, to->lower + index * n, to->upper + index * n);
 }
 
-static int separated(int32_t predicted, const float *lower, const float *upper, size_t classes) {
+/* Around the values that the prediction left where the net stops to be 1-Lipschitz. */
+static void widen_task(void *data, size_t index) {
+    certification *c = data;
+    const linfdist_model *model = c->certifier->snapshot;
+    const sample *s = &c->samples[c->open[index]];
+    const lfd_signal *to = &c->run->plain[model->split];
+    size_t n = (size_t)model->layers[model->split].spec.n_in;
+    lfd_run_widen(c->run->signals[model->split].value + c->open[index] * n, n, s->eps_raw / c->units.std,
+                  to->lower + index * n, to->upper + index * n);
+}
+
+static int all_negative(const float *margins, int32_t predicted, size_t classes) {
     for (size_t j = 0; j < classes; ++j) {
-        if (j != (size_t)predicted && !(upper[predicted] < lower[j])) return 0;
+        if (j != (size_t)predicted && !(margins[j] < 0.0f)) return 0;
     }
     return 1;
 }
 
 /* Answers holds for the open samples at their eps_raw. */
-static void ask_intervals(certification *c) {
-    size_t classes = (size_t)c->certifier->snapshot->classes;
-    lfd_parallel_for(c->certifier->context, interval_task, c, c->open_count);
-    (void)lfd_run_bounds(c->run, c->open_count, 0);
-    for (size_t i = 0; i < c->open_count; ++i) {
-        sample *s = &c->samples[c->open[i]];
-        s->holds =
-            separated(s->predicted, c->run->bound_lower + i * classes, c->run->bound_upper + i * classes, classes);
-    }
+static void ask_bounds(certification *c) {
+    const linfdist_model *model = c->certifier->snapshot;
+    const int from_pixels = c->method == LINFDIST_METHOD_INTERVAL;
+    size_t classes = (size_t)model->classes;
+    lfd_parallel_for(c->certifier->context, from_pixels ? interval_task : widen_task, c, c->open_count);
+    for (size_t i = 0; i < c->open_count; ++i) c->run->labels[i] = c->samples[c->open[i]].predicted;
+    lfd_run_sound_margins(c->run, from_pixels ? 0 : model->split, c->open_count);
+    for (size_t i = 0; i < c->open_count; ++i)
+        c->samples[c->open[i]].holds = all_negative(c->run->margins + i * classes, c->run->labels[i], classes);
 }
 
-/* ---- radii of interval certificates ---- */
+/* ---- radii of certificates through bounds ---- */
 
 static uint32_t bits_of(float value) {
     uint32_t bits;
@@ -176,7 +205,7 @@ static float float_of(uint32_t bits) {
     return value;
 }
 
-/* Without the clamp the answer is near the margin's radius, so the search starts there. */
+/* Without the clamp the answer of a distance net is near the margin's radius, so the search starts there. */
 static void search_begin(const certification *c, sample *s) {
     uint32_t guess = bits_of(margin_radius(c, s->margin));
     s->search = (search){.upper = bits_of(c->units.radius_max) + 1, .rising = 1, .first = 1};
@@ -224,7 +253,7 @@ static void search_radii(certification *c) {
     for (size_t i = 0; i < c->open_count; ++i) search_begin(c, &c->samples[c->open[i]]);
     for (close_searches(c); c->open_count > 0; close_searches(c)) {
         for (size_t i = 0; i < c->open_count; ++i) search_probe(&c->samples[c->open[i]]);
-        ask_intervals(c);
+        ask_bounds(c);
         for (size_t i = 0; i < c->open_count; ++i) search_narrow(&c->samples[c->open[i]]);
     }
 }
@@ -258,14 +287,13 @@ static void radius_task(void *data, size_t index) {
     certification *c = data;
     size_t first, count = chunk_begin(c, index, &first);
     if (!c->radius) return;
-    if (c->method == LINFDIST_METHOD_INTERVAL) {
+    if (c->bounded) {
         open_samples(c, count);
         search_radii(c);
     }
     for (size_t i = 0; i < count; ++i) {
         const sample *s = &c->samples[i];
-        c->radius[first + i] =
-            c->method == LINFDIST_METHOD_INTERVAL ? float_of(s->search.lower) : margin_radius(c, s->margin);
+        c->radius[first + i] = c->bounded ? float_of(s->search.lower) : margin_radius(c, s->margin);
     }
 }
 
@@ -278,17 +306,16 @@ static void ask_at(certification *c, size_t count) {
     }
     open_samples(c, count);
     for (size_t i = 0; i < c->open_count; ++i) c->samples[c->open[i]].eps_raw = eps;
-    ask_intervals(c);
+    ask_bounds(c);
 }
 
 static void verdict_task(void *data, size_t index) {
     certification *c = data;
     size_t first, count = chunk_begin(c, index, &first);
-    if (c->method == LINFDIST_METHOD_INTERVAL) ask_at(c, count);
+    if (c->bounded) ask_at(c, count);
     for (size_t i = 0; i < count; ++i) {
         const sample *s = &c->samples[i];
-        c->certified[first + i] =
-            c->method == LINFDIST_METHOD_INTERVAL ? s->holds : margin_holds(c, s->margin, c->eps_raw);
+        c->certified[first + i] = c->bounded ? s->holds : margin_holds(c, s->margin, c->eps_raw);
     }
 }
 
@@ -299,6 +326,7 @@ static linfdist_status check(certification *c, int64_t x_stride, int64_t n) {
         return lfd_fail(LINFDIST_ERROR_INVALID_ARGUMENT, "method is %d, which is no method", (int)c->method);
     }
     LFD_TRY(lfd_check_extent("x", n, c->certifier->snapshot->n_in, x_stride));
+    c->bounded = c->method == LINFDIST_METHOD_INTERVAL || !lfd_model_lipschitz(c->certifier->snapshot);
     c->x_stride = (size_t)x_stride;
     c->n = (size_t)n;
     c->chunk = c->n < CHUNK ? c->n : CHUNK;

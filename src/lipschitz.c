@@ -66,20 +66,21 @@ static void start(estimation *e, size_t first, size_t count, int64_t restart) {
     }
 }
 
-/* The distance of each row's own output. */
+/* Each row's own output at its centre. */
 static void read_centres(estimation *e, size_t first, size_t count) {
     for (size_t row = 0; row < count; ++row)
-        e->at[row] = e->ascent.run->distances[row * e->classes + (first + row) % e->classes];
+        e->at[row] = lfd_ascent_outputs(&e->ascent)[row * e->classes + (first + row) % e->classes];
 }
 
 /* Keeps the best, and writes the gradient of |d_k(x') - d_k(x)|; where that is 0, of d_k. */
 static void compare(estimation *e, size_t first, size_t count) {
-    const linfdist_run *run = e->ascent.run;
+    const float *outputs = lfd_ascent_outputs(&e->ascent);
+    float *gradients = e->ascent.run->grad_outputs;
     for (size_t row = 0; row < count; ++row) {
         const size_t own = row * e->classes + (first + row) % e->classes;
-        const double moved = (double)run->distances[own] - (double)e->at[row];
+        const double moved = (double)outputs[own] - (double)e->at[row];
         if (fabs(moved) > e->most[first + row]) e->most[first + row] = fabs(moved);
-        run->grad_distances[own] = moved < 0.0 ? -1.0f : 1.0f;
+        gradients[own] = moved < 0.0 ? -1.0f : 1.0f;
     }
 }
 
@@ -129,7 +130,7 @@ static linfdist_status allocate(estimation *e) {
     e->ascent.eps = e->options.eps_normalized;
     e->ascent.step_size = e->ascent.eps * e->options.step_fraction;
     LFD_TRY(lfd_alloc_floats(context, rows, e->raw.n_in, "normalized pixels", &e->centre));
-    LFD_TRY(lfd_alloc_floats(context, rows, 1, "distances", &e->at));
+    LFD_TRY(lfd_alloc_floats(context, rows, 1, "outputs", &e->at));
     LFD_TRY(lfd_alloc_zero(context, e->pairs, sizeof(double), "estimates", &memory));
     e->most = memory;
     return LINFDIST_OK;

@@ -1,6 +1,7 @@
-#include "ops.h"
+#include "loss.h"
 
 #include "../lib/math.h"
+#include "ops.h"
 
 /* The losses, on logits and margins and on distances alike: a term of the margins plus a weight times the cross-entropy
  * of the logits. Everything is computed in double, one sample after the other; gradients are rounded to float once. */
@@ -8,11 +9,11 @@ typedef struct evaluation {
     const linfdist_loss *loss;
     const struct margin_term *term;
     const float *logits;  /* z_j = logit_scale * logits_j: also distances, with -scalar */
-    const float *margins; /* or NULL: m_j = (d_y - d_j + 2 eps) / (2 eps) of the distances */
+    const float *margins; /* m_j = margin_scale * margins_j; or NULL: (d_y - d_j + 2 eps) / (2 eps) of the distances */
     const int32_t *labels;
     int64_t batch, classes;
-    double logit_scale, two_eps, cross_weight;
-    float *grad_logits;  /* dL/dz, or of distances dL/dd; or NULL */
+    double logit_scale, margin_scale, two_eps, cross_weight;
+    float *grad_logits;  /* by logits as given; or NULL */
     float *grad_margins; /* or NULL */
     float *grad_scalar;  /* or NULL */
     double value;
@@ -36,7 +37,7 @@ typedef struct margin_term {
 
 static double margin_of(const evaluation *job, const sample *s, int64_t j) {
     if (j == s->label) return 0;
-    if (s->margins) return (double)s->margins[j];
+    if (s->margins) return job->margin_scale * (double)s->margins[j];
     return ((double)s->logits[s->label] - (double)s->logits[j] + job->two_eps) / job->two_eps;
 }
 
@@ -123,11 +124,11 @@ static double logit_gradient(const evaluation *job, const sample *s, int64_t j) 
 }
 
 static void write_logit_gradients(const evaluation *job, const sample *s, float *grad) {
-    for (int64_t j = 0; j < job->classes; ++j) grad[j] = (float)logit_gradient(job, s, j);
+    for (int64_t j = 0; j < job->classes; ++j) grad[j] = (float)(job->logit_scale * logit_gradient(job, s, j));
 }
 
 static void write_margin_gradients(const evaluation *job, const sample *s, float *grad) {
-    for (int64_t j = 0; j < job->classes; ++j) grad[j] = (float)margin_gradient(job, s, j);
+    for (int64_t j = 0; j < job->classes; ++j) grad[j] = (float)(job->margin_scale * margin_gradient(job, s, j));
 }
 
 /* m_j falls with d_j, and all of them grow with d_y. */
@@ -198,6 +199,12 @@ static double cross_weight_of(const linfdist_loss *loss, double lambda) {
     }
 }
 
+linfdist_status lfd_check_eps(double eps_normalized) {
+    if (eps_normalized == 0)
+        return lfd_fail(LINFDIST_ERROR_INVALID_ARGUMENT, "eps_normalized is 0, and the margins divide by it");
+    return lfd_check_number("eps_normalized", eps_normalized, LFD_EPS_LEAST, LFD_LIMIT);
+}
+
 linfdist_status lfd_check_labels(const int32_t *labels, int64_t batch, int64_t classes) {
     for (int64_t b = 0; b < batch; ++b)
         if (labels[b] < 0 || labels[b] >= classes)
@@ -232,30 +239,44 @@ static double run_job(evaluation *job, double lambda) {
     return job->value;
 }
 
+linfdist_status lfd_loss_margins(const linfdist_loss *loss, const lfd_loss_input *input, double lambda, double *value,
+                                 float *grad_outputs, float *grad_margins, float *grad_scalar) {
+    linfdist_loss read;
+    LFD_TRY(read_loss(&read, loss, lambda));
+    evaluation job = {.loss = &read,
+                      .logits = input->outputs,
+                      .margins = input->margins,
+                      .labels = input->labels,
+                      .batch = input->batch,
+                      .classes = input->classes,
+                      .logit_scale = input->logit_factor,
+                      .margin_scale = input->margin_factor,
+                      .grad_logits = grad_outputs,
+                      .grad_margins = grad_margins,
+                      .grad_scalar = grad_scalar};
+    *value = run_job(&job, lambda);
+    return LINFDIST_OK;
+}
+
 linfdist_status linfdist_loss_logits(const linfdist_loss *loss, const float *logits, const float *margins,
                                      const int32_t *labels, int64_t batch, int64_t classes, double lambda,
                                      double *value, float *grad_logits, float *grad_margins) {
-    linfdist_loss read;
     LFD_REQUIRE(loss);
     LFD_REQUIRE(logits);
     LFD_REQUIRE(margins);
     LFD_REQUIRE(labels);
     LFD_REQUIRE(value);
-    LFD_TRY(read_loss(&read, loss, lambda));
     LFD_TRY(check_outputs(logits, batch, classes, "logits"));
     LFD_TRY(lfd_check_labels(labels, batch, classes));
     LFD_TRY(check_margins(margins, labels, batch, classes));
-    evaluation job = {.loss = &read,
-                      .logits = logits,
-                      .margins = margins,
-                      .labels = labels,
-                      .batch = batch,
-                      .classes = classes,
-                      .logit_scale = 1,
-                      .grad_logits = grad_logits,
-                      .grad_margins = grad_margins};
-    *value = run_job(&job, lambda);
-    return LINFDIST_OK;
+    const lfd_loss_input input = {.outputs = logits,
+                                  .margins = margins,
+                                  .labels = labels,
+                                  .batch = batch,
+                                  .classes = classes,
+                                  .logit_factor = 1,
+                                  .margin_factor = 1};
+    return lfd_loss_margins(loss, &input, lambda, value, grad_logits, grad_margins, NULL);
 }
 
 linfdist_status linfdist_loss_distances(const linfdist_loss *loss, const float *distances, const int32_t *labels,
@@ -267,9 +288,7 @@ linfdist_status linfdist_loss_distances(const linfdist_loss *loss, const float *
     LFD_REQUIRE(labels);
     LFD_REQUIRE(value);
     LFD_TRY(lfd_check_number("scalar", (double)scalar, -LFD_LIMIT, LFD_LIMIT));
-    if (eps_normalized == 0)
-        return lfd_fail(LINFDIST_ERROR_INVALID_ARGUMENT, "eps_normalized is 0, and the margins divide by it");
-    LFD_TRY(lfd_check_number("eps_normalized", eps_normalized, LFD_EPS_LEAST, LFD_LIMIT));
+    LFD_TRY(lfd_check_eps(eps_normalized));
     LFD_TRY(read_loss(&read, loss, lambda));
     LFD_TRY(check_outputs(distances, batch, classes, "distances"));
     LFD_TRY(lfd_check_labels(labels, batch, classes));

@@ -27,7 +27,12 @@ linfdist_status lfd_architecture_features(const lfd_architecture *a, int64_t *n_
     return LINFDIST_OK;
 }
 
-static linfdist_status check_layer(const lfd_layer_spec *spec, int64_t index, int64_t n_in) {
+static int64_t features_of(const lfd_extent *extent) {
+    return extent->channels * extent->height * extent->width;
+}
+
+/* Completes the spec for what the layers before it put out. */
+static linfdist_status resolve_layer(lfd_layer_spec *spec, int64_t index, const lfd_extent *in) {
     if (!memchr(spec->name, '\0', sizeof spec->name) || spec->name[0] == '\0') {
         return lfd_fail(LINFDIST_ERROR_INVALID_ARGUMENT, "layer %lld: its name must have 1 to %zu bytes",
                         (long long)index, sizeof spec->name - 1);
@@ -36,11 +41,13 @@ static linfdist_status check_layer(const lfd_layer_spec *spec, int64_t index, in
     if (!ops) {
         return lfd_fail(LINFDIST_ERROR_INVALID_ARGUMENT, "layer %s: unknown kind %d", spec->name, (int)spec->kind);
     }
-    if (spec->n_in != n_in) {
+    const int64_t features = features_of(in);
+    if (spec->n_in != 0 && spec->n_in != features) {
         return lfd_fail(LINFDIST_ERROR_SHAPE, "layer %s (%s): n_in is %lld, but %lld features reach it", spec->name,
-                        ops->label, (long long)spec->n_in, (long long)n_in);
+                        ops->label, (long long)spec->n_in, (long long)features);
     }
-    LFD_TRY(lfd_check_count("n_out of a layer", spec->n_out, 1, INT32_MAX));
+    spec->in = *in;
+    spec->n_in = features;
     return ops->check(spec);
 }
 
@@ -48,13 +55,24 @@ static linfdist_status check_architecture(const lfd_architecture *a) {
     int64_t features;
     LFD_TRY(lfd_architecture_features(a, &features));
     LFD_TRY(lfd_check_count("classes", a->classes, 2, INT32_MAX));
+    LFD_TRY(lfd_check_count("outputs", a->outputs, LINFDIST_OUTPUTS_DISTANCES, LINFDIST_OUTPUTS_LOGITS));
     LFD_TRY(lfd_check_count("learned_scalar", a->learned_scalar, 0, 1));
+    if (a->learned_scalar && a->outputs == LINFDIST_OUTPUTS_LOGITS) {
+        return lfd_fail(LINFDIST_ERROR_INVALID_ARGUMENT, "learned_scalar is 1, but outputs that are logits have none");
+    }
     LFD_TRY(lfd_check_count("the number of layers", a->layer_count, 1, LFD_LAYERS_MAX));
     LFD_REQUIRE(a->layers);
+    return LINFDIST_OK;
+}
+
+linfdist_status lfd_architecture_resolve(const lfd_architecture *a) {
+    lfd_extent extent = {a->channels, a->height, a->width_px};
+    LFD_TRY(check_architecture(a));
     for (int64_t i = 0; i < a->layer_count; ++i) {
-        LFD_TRY(check_layer(&a->layers[i], i, features));
-        features = a->layers[i].n_out;
+        LFD_TRY(resolve_layer(&a->layers[i], i, &extent));
+        extent = a->layers[i].out;
     }
+    const int64_t features = features_of(&extent);
     if (features != a->classes) {
         return lfd_fail(LINFDIST_ERROR_SHAPE, "the last layer has %lld outputs, but there are %lld classes",
                         (long long)features, (long long)a->classes);
@@ -73,17 +91,17 @@ static linfdist_status check_names(const linfdist_model *model) {
 
 /* ---- creation ---- */
 
-static void place_layers(linfdist_model *model, const lfd_architecture *a) {
-    model->layer_count = a->layer_count;
-    for (int64_t i = 0; i < a->layer_count; ++i) {
+/* Where the model's tensors begin, and how far it is 1-Lipschitz. */
+static void place_layers(linfdist_model *model) {
+    for (int64_t i = 0; i < model->layer_count; ++i) {
         lfd_layer *layer = &model->layers[i];
-        layer->spec = a->layers[i];
         layer->ops = lfd_layer_find(layer->spec.kind);
         layer->first_tensor = model->tensor_count;
         layer->tensor_count = layer->ops->tensor_count;
         model->tensor_count += layer->tensor_count;
+        if (model->split == i && layer->ops->lipschitz) model->split = i + 1;
     }
-    model->tensor_count += a->learned_scalar;
+    model->tensor_count += model->learned_scalar;
 }
 
 static linfdist_status allocate_tensor(const linfdist_context *context, lfd_tensor *tensor) {
@@ -108,7 +126,7 @@ static linfdist_status make_tensors(linfdist_model *model) {
     model->tensors = memory;
     for (int64_t i = 0; i < model->layer_count; ++i) {
         const lfd_layer *layer = &model->layers[i];
-        layer->ops->describe(&layer->spec, &model->tensors[layer->first_tensor]);
+        if (layer->ops->describe) layer->ops->describe(&layer->spec, &model->tensors[layer->first_tensor]);
     }
     if (model->learned_scalar) {
         model->tensors[model->tensor_count - 1] =
@@ -127,17 +145,20 @@ static linfdist_status fill(linfdist_model *model, const lfd_architecture *a) {
     model->width_px = a->width_px;
     model->n_in = a->channels * a->height * a->width_px;
     model->classes = a->classes;
+    model->outputs = a->outputs;
     model->learned_scalar = a->learned_scalar;
     LFD_TRY(lfd_alloc_zero(model->context, (size_t)a->layer_count, sizeof(lfd_layer), "layers", &memory));
     model->layers = memory;
-    place_layers(model, a);
+    model->layer_count = a->layer_count;
+    for (int64_t i = 0; i < a->layer_count; ++i) model->layers[i].spec = a->layers[i];
+    place_layers(model);
     return make_tensors(model);
 }
 
 linfdist_status lfd_model_create(linfdist_context *context, const lfd_architecture *architecture,
                                  linfdist_model **model) {
     void *memory;
-    LFD_TRY(check_architecture(architecture));
+    LFD_TRY(lfd_architecture_resolve(architecture));
     LFD_TRY(lfd_alloc_zero(context, 1, sizeof(linfdist_model), "model", &memory));
     linfdist_model *made = memory;
     atomic_init(&made->references, 1);
@@ -199,6 +220,7 @@ linfdist_status linfdist_model_copy(const linfdist_model *model, linfdist_model 
                                      .height = model->height,
                                      .width_px = model->width_px,
                                      .classes = model->classes,
+                                     .outputs = model->outputs,
                                      .learned_scalar = model->learned_scalar,
                                      .layer_count = model->layer_count,
                                      .layers = specs};

@@ -6,6 +6,23 @@
 
 #define FORMAT_VERSION 1
 #define FORMAT_VERSION_TEXT "1"
+#define OUTPUTS_LOGITS_WORD "logits"
+
+/* ---- what convolutions have beside the other layers ---- */
+
+enum { WINDOW_FIELDS = 6 };
+
+static const char *const window_fields[WINDOW_FIELDS] = {"kernel_h", "kernel_w", "stride",
+                                                         "padding",  "dilation", "out_channels"};
+
+static int put_window(lfd_json *object, const lfd_window *w) {
+    const int64_t values[WINDOW_FIELDS] = {w->kernel_h, w->kernel_w, w->stride,
+                                           w->padding,  w->dilation, w->out_channels};
+    int failed = 0;
+    for (size_t i = 0; i < WINDOW_FIELDS; ++i)
+        failed |= lfd_json_put(object, window_fields[i], lfd_json_new_integer(values[i]));
+    return failed;
+}
 
 /* ---- writing ---- */
 
@@ -16,6 +33,7 @@ static lfd_json *describe_layer(const lfd_layer *layer) {
     failed |= lfd_json_put(object, "n_in", lfd_json_new_integer(layer->spec.n_in));
     failed |= lfd_json_put(object, "n_out", lfd_json_new_integer(layer->spec.n_out));
     failed |= lfd_json_put(object, "groups", lfd_json_new_integer(layer->spec.groups));
+    if (layer->ops->window) failed |= put_window(object, &layer->spec.window);
     if (!failed) return object;
     lfd_json_free(object);
     return NULL;
@@ -33,6 +51,8 @@ static lfd_json *describe_architecture(const linfdist_model *model) {
     failed |= lfd_json_put(object, "classes", lfd_json_new_integer(model->classes));
     failed |= lfd_json_put(object, "learned_scalar", lfd_json_new_boolean(model->learned_scalar));
     failed |= lfd_json_put(object, "layers", layers);
+    if (model->outputs == LINFDIST_OUTPUTS_LOGITS)
+        failed |= lfd_json_put(object, "outputs", lfd_json_new_string(OUTPUTS_LOGITS_WORD));
     if (!failed) return object;
     lfd_json_free(object);
     return NULL;
@@ -141,6 +161,34 @@ static linfdist_status read_kind(const char *word, lfd_layer_spec *spec) {
                     word);
 }
 
+/* The member that writing puts there only for logits. */
+static linfdist_status read_outputs(lfd_json *json, lfd_architecture *a) {
+    const char *word;
+    lfd_json *member = lfd_json_member(json, "outputs");
+    a->outputs = LINFDIST_OUTPUTS_DISTANCES;
+    if (!member) return check_members(json, 6, "architecture");
+    LFD_TRY(lfd_json_read_string(member, "architecture", "outputs", &word));
+    if (strcmp(word, OUTPUTS_LOGITS_WORD) != 0)
+        return lfd_fail(LINFDIST_ERROR_UNSUPPORTED, "outputs are \"%.64s\", which this library does not know", word);
+    a->outputs = LINFDIST_OUTPUTS_LOGITS;
+    return check_members(json, 7, "architecture");
+}
+
+static linfdist_status read_window(lfd_json *json, const char *name, lfd_window *window) {
+    int64_t values[WINDOW_FIELDS];
+    for (size_t i = 0; i < WINDOW_FIELDS; ++i)
+        LFD_TRY(lfd_json_read_count(lfd_json_member(json, window_fields[i]), name, window_fields[i], &values[i]));
+    *window = (lfd_window){values[5], values[0], values[1], values[2], values[3], values[4]};
+    return LINFDIST_OK;
+}
+
+/* Where 0 would mean that it follows from the rest. */
+static linfdist_status read_features(lfd_json *json, const char *name, const char *field, int64_t *value) {
+    LFD_TRY(lfd_json_read_count(lfd_json_member(json, field), name, field, value));
+    if (*value > 0) return LINFDIST_OK;
+    return lfd_fail(LINFDIST_ERROR_SHAPE, "layer %s: %s is 0, must be at least 1", name, field);
+}
+
 static linfdist_status read_layer(lfd_json *json, lfd_layer_spec *spec) {
     const char *name, *kind;
     LFD_TRY(lfd_json_read_object(json, "architecture", "a layer"));
@@ -152,10 +200,12 @@ static linfdist_status read_layer(lfd_json *json, lfd_layer_spec *spec) {
     strcpy(spec->name, name);
     LFD_TRY(lfd_json_read_string(lfd_json_member(json, "kind"), name, "kind", &kind));
     LFD_TRY(read_kind(kind, spec));
-    LFD_TRY(lfd_json_read_count(lfd_json_member(json, "n_in"), name, "n_in", &spec->n_in));
-    LFD_TRY(lfd_json_read_count(lfd_json_member(json, "n_out"), name, "n_out", &spec->n_out));
+    LFD_TRY(read_features(json, name, "n_in", &spec->n_in));
+    LFD_TRY(read_features(json, name, "n_out", &spec->n_out));
     LFD_TRY(lfd_json_read_count(lfd_json_member(json, "groups"), name, "groups", &spec->groups));
-    return check_members(json, 5, "a layer");
+    if (!lfd_layer_find(spec->kind)->window) return check_members(json, 5, "a layer");
+    LFD_TRY(read_window(json, name, &spec->window));
+    return check_members(json, 5 + WINDOW_FIELDS, "a layer");
 }
 
 static linfdist_status read_architecture(const linfdist_context *context, lfd_json *json, lfd_architecture *a) {
@@ -168,7 +218,7 @@ static linfdist_status read_architecture(const linfdist_context *context, lfd_js
     LFD_TRY(lfd_json_read_boolean(lfd_json_member(json, "learned_scalar"), "architecture", "learned_scalar",
                                   &a->learned_scalar));
     LFD_TRY(lfd_json_read_array(layers, "architecture", "layers"));
-    LFD_TRY(check_members(json, 6, "architecture"));
+    LFD_TRY(read_outputs(json, a));
     size_t count = lfd_json_size(layers);
     LFD_TRY(lfd_alloc_zero(context, count, sizeof(lfd_layer_spec), "layers", &memory));
     a->layer_count = (int64_t)count;

@@ -1,5 +1,6 @@
 /* What a model shows: sizes, layers, tensors by index and name, data statistics. */
 #include <math.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -62,6 +63,26 @@ linfdist_status lfd_model_check_finite(const linfdist_model *model) {
     return LINFDIST_OK;
 }
 
+int lfd_model_sign(const linfdist_model *model) {
+    return model->outputs == LINFDIST_OUTPUTS_DISTANCES ? 1 : -1;
+}
+
+int lfd_model_lipschitz(const linfdist_model *model) {
+    return model->split == model->layer_count;
+}
+
+int32_t lfd_model_winner(const linfdist_model *model, const float *outputs) {
+    const int smallest = lfd_model_sign(model) > 0;
+    int64_t best = 0;
+    for (int64_t j = 1; j < model->classes; ++j)
+        if (smallest ? outputs[j] < outputs[best] : outputs[j] > outputs[best]) best = j;
+    return (int32_t)best;
+}
+
+double lfd_model_logit_factor(const linfdist_model *model) {
+    return lfd_model_sign(model) > 0 ? -(double)lfd_model_scalar(model) : 1.0;
+}
+
 float lfd_model_scalar(const linfdist_model *model) {
     return model->learned_scalar ? model->tensors[model->tensor_count - 1].data[0] : 1.0f;
 }
@@ -95,11 +116,12 @@ linfdist_status linfdist_model_get_info(const linfdist_model *model, linfdist_mo
                                 .layers = model->layer_count,
                                 .tensors = model->tensor_count,
                                 .learned_scalar = model->learned_scalar,
-                                .has_statistics = model->statistics.channels > 0};
+                                .has_statistics = model->statistics.channels > 0,
+                                .outputs = model->outputs};
     for (int64_t i = 0; i < model->tensor_count; ++i) {
         if (lfd_tensor_trains(&model->tensors[i])) full.parameters += (int64_t)model->tensors[i].count;
     }
-    return lfd_options_write(info, &full, sizeof full, sizeof full, "info");
+    return lfd_options_write(info, &full, sizeof full, offsetof(linfdist_model_info, outputs), "info");
 }
 
 linfdist_status linfdist_model_get_layer(const linfdist_model *model, int64_t index, linfdist_layer_info *info) {
@@ -115,8 +137,19 @@ linfdist_status linfdist_model_get_layer(const linfdist_model *model, int64_t in
                                 .n_in = spec->n_in,
                                 .n_out = spec->n_out,
                                 .groups = spec->groups,
-                                .name = spec->name};
-    return lfd_options_write(info, &full, sizeof full, sizeof full, "info");
+                                .name = spec->name,
+                                .in_channels = spec->in.channels,
+                                .in_height = spec->in.height,
+                                .in_width = spec->in.width,
+                                .out_channels = spec->out.channels,
+                                .out_height = spec->out.height,
+                                .out_width = spec->out.width,
+                                .kernel_h = spec->window.kernel_h,
+                                .kernel_w = spec->window.kernel_w,
+                                .stride = spec->window.stride,
+                                .dilation = spec->window.dilation,
+                                .padding = spec->window.padding};
+    return lfd_options_write(info, &full, sizeof full, offsetof(linfdist_layer_info, in_channels), "info");
 }
 
 /* ---- statistics ---- */

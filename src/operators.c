@@ -257,7 +257,7 @@ linfdist_status linfdist_mean_shift_forward(linfdist_context *context, int64_t b
     const float *shift = running_mean;
     if (mode == LINFDIST_TRAIN) {
         LFD_TRY(lfd_alloc(context, s.channels, sizeof(float), "channel means", &memory));
-        lfd_channel_mean(context, s.batch, s.channels, s.positions, x, memory);
+        lfd_channel_mean(context, s.batch, s.channels, s.positions, x, NULL, NULL, memory);
         lfd_running_mean(s.channels, momentum, memory, running_mean);
         shift = memory;
     }
@@ -268,30 +268,6 @@ linfdist_status linfdist_mean_shift_forward(linfdist_context *context, int64_t b
     }
     lfd_free(context, memory);
     return LINFDIST_OK;
-}
-
-typedef struct mean_sum {
-    size_t channels;
-    float *total;
-    const float *lower, *upper;
-} mean_sum;
-
-static void add_means(void *data, size_t index) {
-    (void)index;
-    const mean_sum *job = data;
-    for (size_t c = 0; c < job->channels; ++c) job->total[c] += job->lower[c] + job->upper[c];
-}
-
-/* means: channels floats, or three times as many when there are gradients of bounds. */
-static void gradient_means(linfdist_context *context, const sizes *s, const float *grad_y, const float *grad_y_lower,
-                           const float *grad_y_upper, float *means) {
-    float *lower = means + s->channels, *upper = lower + s->channels;
-    lfd_channel_mean(context, s->batch, s->channels, s->positions, grad_y, means);
-    if (!grad_y_lower) return;
-    lfd_channel_mean(context, s->batch, s->channels, s->positions, grad_y_lower, lower);
-    lfd_channel_mean(context, s->batch, s->channels, s->positions, grad_y_upper, upper);
-    mean_sum job = {s->channels, means, lower, upper};
-    lfd_serial_for(add_means, &job, 1);
 }
 
 linfdist_status linfdist_mean_shift_backward(linfdist_context *context, int64_t batch, int64_t channels,
@@ -306,10 +282,10 @@ linfdist_status linfdist_mean_shift_backward(linfdist_context *context, int64_t 
     LFD_TRY(check_samples(context, &s, grad_y, "grad_y"));
     LFD_TRY(check_samples(context, &s, grad_y_lower, "grad_y_lower"));
     LFD_TRY(check_samples(context, &s, grad_y_upper, "grad_y_upper"));
-    const size_t arrays = grad_y_lower ? 3 : 1;
     void *memory;
-    LFD_TRY(lfd_alloc_zero(context, s.channels, arrays * sizeof(float), "channel means", &memory));
-    if (mode == LINFDIST_TRAIN) gradient_means(context, &s, grad_y, grad_y_lower, grad_y_upper, memory);
+    LFD_TRY(lfd_alloc_zero(context, s.channels, sizeof(float), "channel means", &memory));
+    if (mode == LINFDIST_TRAIN)
+        lfd_channel_mean(context, s.batch, s.channels, s.positions, grad_y, grad_y_lower, grad_y_upper, memory);
     lfd_channel_shift(context, s.batch, s.channels, s.positions, grad_y, memory, grad_x);
     lfd_free(context, memory);
     return LINFDIST_OK;

@@ -1,5 +1,7 @@
 #include "ops.h"
 
+#include "cut.h"
+
 #include <float.h>
 
 /* One operator over a grid of tiles: groups x batch blocks x output blocks x column blocks. Each operator cuts the
@@ -14,11 +16,6 @@ typedef struct tile {
 
 typedef void run_tile_fn(const operation *op, const tile *t);
 
-/* The part of a direction that one tile covers, and how many of them there are. */
-typedef struct cut {
-    size_t length, step, count;
-} cut;
-
 struct operation {
     const lfd_kernels *kernels;
     const lfd_dims *dims;
@@ -32,26 +29,6 @@ struct operation {
     const int32_t *known_argmax, *known_argmax_u;
     float *grad_x, *grad_xu, *grad_w;
 };
-
-static size_t smaller(size_t a, size_t b) {
-    return a < b ? a : b;
-}
-
-static cut cut_into(size_t length, size_t step) {
-    return (cut){length, step, (length + step - 1) / step};
-}
-
-static cut whole(size_t length) {
-    return (cut){length, length, 1};
-}
-
-/* Blocks of a multiple of quantum, none above most, that share the work evenly among the threads. */
-static cut cut_evenly(size_t length, size_t groups, size_t threads, size_t quantum, size_t most) {
-    size_t count = (length + most - 1) / most;
-    while (groups * count % threads != 0 && length / (count + 1) >= 2 * quantum) ++count;
-    size_t step = (length + count - 1) / count;
-    return cut_into(length, (step + quantum - 1) / quantum * quantum);
-}
 
 static float *offset(float *array, size_t start) {
     return array ? array + start : NULL;
@@ -242,28 +219,34 @@ enum { CHANNEL_BLOCK = 64, ELEMENT_BLOCK = 16384 };
 typedef struct channel_job {
     size_t batch, channels, positions;
     size_t step; /* channels of a mean's task, samples of a shift's */
-    const float *x, *shift;
+    const float *x, *lower, *upper, *shift;
     float *y, *mean;
 } channel_job;
 
-/* Each channel's sum runs over samples and positions in ascending order, whatever the block. */
+/* Adds one array's part; each channel's sum runs over samples and positions in ascending order, whatever the block. */
+static void add_to_sums(const channel_job *job, const float *x, size_t begin_channel, size_t count, double *sums) {
+    for (size_t b = 0; x && b < job->batch; ++b) {
+        const float *from = x + (b * job->channels + begin_channel) * job->positions;
+        for (size_t c = 0; c < count; ++c)
+            for (size_t i = 0; i < job->positions; ++i) sums[c] += (double)from[c * job->positions + i];
+    }
+}
+
 static void mean_of_block(void *data, size_t index) {
     const channel_job *job = data;
     const size_t begin_channel = index * job->step, count = smaller(job->step, job->channels - begin_channel);
     double sums[CHANNEL_BLOCK] = {0};
-    for (size_t b = 0; b < job->batch; ++b) {
-        const float *x = job->x + (b * job->channels + begin_channel) * job->positions;
-        for (size_t c = 0; c < count; ++c)
-            for (size_t i = 0; i < job->positions; ++i) sums[c] += (double)x[c * job->positions + i];
-    }
+    add_to_sums(job, job->x, begin_channel, count, sums);
+    add_to_sums(job, job->lower, begin_channel, count, sums);
+    add_to_sums(job, job->upper, begin_channel, count, sums);
     const double terms = (double)job->batch * (double)job->positions;
     for (size_t c = 0; c < count; ++c) job->mean[begin_channel + c] = (float)(sums[c] / terms);
 }
 
 void lfd_channel_mean(linfdist_context *context, size_t batch, size_t channels, size_t positions, const float *x,
-                      float *mean) {
+                      const float *lower, const float *upper, float *mean) {
     const size_t step = positions < CHANNEL_BLOCK ? CHANNEL_BLOCK / positions : 1;
-    channel_job job = {batch, channels, positions, step, x, NULL, NULL, mean};
+    channel_job job = {batch, channels, positions, step, x, lower, upper, NULL, NULL, mean};
     lfd_parallel_for(context, mean_of_block, &job, (channels + step - 1) / step);
 }
 
@@ -280,7 +263,7 @@ static void shift_samples(void *data, size_t index) {
 void lfd_channel_shift(linfdist_context *context, size_t batch, size_t channels, size_t positions, const float *x,
                        const float *shift, float *y) {
     const size_t sample = channels * positions, step = sample < ELEMENT_BLOCK ? ELEMENT_BLOCK / sample : 1;
-    channel_job job = {batch, channels, positions, step, x, shift, y, NULL};
+    channel_job job = {batch, channels, positions, step, x, NULL, NULL, shift, y, NULL};
     lfd_parallel_for(context, shift_samples, &job, (batch + step - 1) / step);
 }
 

@@ -1,5 +1,7 @@
 #include "product.h"
 
+#include "cut.h"
+
 /* ---- tiles over threads ---- */
 
 /* Tiles are dealt to slots in turn, since each slot has scratch of its own. */
@@ -11,10 +13,6 @@ typedef struct slots {
     size_t count, tiles, tile_columns;
     int isa;
 } slots;
-
-static size_t smaller(size_t a, size_t b) {
-    return a < b ? a : b;
-}
 
 static void run_slot(void *data, size_t slot) {
     const slots *s = data;

@@ -2,16 +2,11 @@
 #ifndef LFD_RUN_H
 #define LFD_RUN_H
 
+#include "layers/layer.h"
 #include "model.h"
 
-/* What a training run keeps of a layer from forward to backward. */
-typedef struct lfd_layer_record {
-    float *output;   /* max_batch x n_out; the last layer's is run->distances */
-    void *workspace; /* as the layer asked for */
-} lfd_layer_record;
-
 /* Beside the public kinds: forward in EVALUATE and backward to the inputs alone, without gradients of parameters. */
-enum { LFD_RUN_ASCENT = 2 };
+enum { LFD_RUN_ASCENT = 3 };
 
 struct linfdist_run {
     linfdist_context *context; /* the model's */
@@ -19,36 +14,55 @@ struct linfdist_run {
     int32_t kind;
     size_t max_batch;
 
-    /* Inputs of a pass, contiguous: input for forward, lower[0] and upper[0] for bounds. The pairs hold the layers'
-     * values in turn; a training run's backward uses lower for its gradients, an inference run's forward for its
-     * values (its input is lower[0]). */
-    float *input;
-    float *lower[2], *upper[2];
-    lfd_layer_record *records; /* runs with a backward; NULL otherwise */
+    /* What enters layer i, and last the outputs. Runs with a backward keep all values, and the bounds from layer
+     * kept_bounds on. Elsewhere values and bounds stand in two pairs of buffers that the layers use in turn: a value
+     * where the pair has its lower bound, so that passes are of values or of bounds; but the values before layer
+     * model->split, where Lipschitz bounds begin, are always kept. */
+    lfd_signal *signals;
+    lfd_signal *plain; /* bounds in the pairs alone: passes of linfdist_forward_bounds, which disturb no backward */
+    int64_t kept_bounds;
+    void **workspaces; /* of the layers; NULL in inference runs */
+    float *scratch;    /* of one call of a layer */
 
-    float *distances, *bound_lower, *bound_upper; /* max_batch x classes */
-    size_t batch, bounds_batch;                   /* of the last pass; 0: no result */
-
-    /* Runs with a backward. */
+    size_t batch, bounds_batch; /* of the last pass; 0: no result */
+    const lfd_signal *bounds;   /* of the outputs, of the last pass that had any */
+    float *margins;             /* max_batch x classes, of the last call of lfd_run_margins */
+    int32_t *labels;            /* theirs */
     int32_t mode;
     float p;
-    int ready; /* a forward pass waits for its backward */
-    float *grad_distances;
+    int intervals; /* the last forward pass carried bounds */
+
+    /* Runs with a backward. */
+    int ready;                                                    /* a forward pass waits for its backward */
+    int margins_on;                                               /* margins were made of it, and may have gradients */
+    float *grad_outputs, *grad_margins, *grad_lower, *grad_upper; /* max_batch x classes */
     float grad_scalar;
-    float **gradients; /* per tensor of the model; NULL for buffers. NULL in an ascent run */
-    float gradient_p;  /* p of the last backward pass; 0 before the first */
+    lfd_signal grads[2]; /* of what enters the layers, in turn */
+    float **gradients;   /* per tensor of the model; NULL for buffers. NULL in an ascent run */
+    float gradient_p;    /* p of the last backward pass; 0 before the first */
+
+    void **owned; /* all memory of the run */
+    size_t owned_count;
 };
 
 /* linfdist_run_create for any kind, its arguments checked. */
 linfdist_status lfd_run_create(linfdist_model *model, int32_t kind, size_t max_batch, linfdist_run **run);
 
-/* Distances of the batch rows in run->input. checked: layer outputs above LFD_LIMIT are NOT_FINITE; otherwise it cannot
- * fail. On failure the run has no result and the model has not changed. */
-linfdist_status lfd_run_forward(linfdist_run *run, size_t batch, int32_t mode, float p, int checked);
-/* Bounds of the batch rows in run->lower[0] and run->upper[0], which are overwritten. */
-linfdist_status lfd_run_bounds(linfdist_run *run, size_t batch, int checked);
-/* Runs with a backward: gradients of the last forward pass, from grad_distances and grad_scalar. Returns dL/dx,
- * contiguous, when wanted, else NULL. */
-const float *lfd_run_backward(linfdist_run *run, int want_grad_x);
+/* Outputs of the batch rows in signals[0].value; intervals: and bounds of those in lower and upper. checked: layer
+ * outputs above LFD_LIMIT are NOT_FINITE; otherwise it cannot fail. On failure the run has no result and the model has
+ * not changed. */
+linfdist_status lfd_run_forward(linfdist_run *run, size_t batch, int32_t mode, float p, int intervals, int checked);
+/* Bounds of the outputs from those that stand in plain[first], which are overwritten, at p = infinity in EVALUATE. */
+linfdist_status lfd_run_bounds(linfdist_run *run, int64_t first, size_t batch, int checked);
+/* Margins (linfdist_run_margins) against run->labels of what stands in plain[first], with the rounding of the outputs
+ * (lfd_layer_ops.margins). It cannot fail. */
+void lfd_run_sound_margins(linfdist_run *run, int64_t first, size_t batch);
+/* Margins against run->labels of the last forward pass. */
+linfdist_status lfd_run_margins(linfdist_run *run, double eps_normalized);
+/* Rounds the interval value -+ eps outwards. */
+void lfd_run_widen(const float *value, size_t count, double eps, float *lower, float *upper);
+/* Runs with a backward: gradients of the last forward pass. Returns dL/d of what entered, as far as wanted; members
+ * that were not are NULL. */
+lfd_signal lfd_run_backward(linfdist_run *run, int want_value, int want_bounds);
 
 #endif

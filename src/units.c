@@ -83,6 +83,16 @@ void lfd_units_unclamp(lfd_units *units) {
     }
 }
 
+double lfd_units_magnitude(const linfdist_model *model) {
+    const lfd_statistics *s = &model->statistics;
+    double most = (double)LFD_LIMIT;
+    for (int64_t c = 0; c < s->channels; ++c) {
+        most = fmax(most, fabs((s->low - s->mean[c]) / s->std));
+        most = fmax(most, fabs((s->high - s->mean[c]) / s->std));
+    }
+    return 4 * most;
+}
+
 linfdist_status lfd_units_check(const lfd_units *units, linfdist_context *context, const float *x, size_t x_stride,
                                 size_t n) {
     char value[32], low[32], high[32];

@@ -28,6 +28,8 @@ void lfd_units_init(lfd_units *units, const linfdist_model *model);
 void lfd_units_init_plain(lfd_units *units, const linfdist_model *model);
 /* As without a valid range: pixels may be all that stays a number after normalization. */
 void lfd_units_unclamp(lfd_units *units);
+/* No normalized number of a certificate, an attack or an estimate is larger, pixels and radii together. */
+double lfd_units_magnitude(const linfdist_model *model);
 /* Pixels n x n_in: finite (NOT_FINITE) and in the valid range (RANGE); the message names sample, index and value. */
 linfdist_status lfd_units_check(const lfd_units *units, linfdist_context *context, const float *x, size_t x_stride,
                                 size_t n);

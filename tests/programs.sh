@@ -63,7 +63,7 @@ field() {
 net='--data digits:1500,200 --depth 3 --width 64 --epochs 0,0,2,7,8 --seed 1'
 
 # ---- command lines ----
-for program in train certify attack lipschitz; do
+for program in train certify attack lipschitz well_separated; do
     check "$program --help" run 0 $program --help
     check "$program --help lists its flags" grep -q -e '--threads N' out
     check "$program: an unknown flag" refused $program '--widht: unknown flag' --widht 3
@@ -108,6 +108,13 @@ check 'an attack without steps' refused attack "--steps '0'" --model x --eps 0.1
 check 'an attack by an unknown method' refused attack "--method 'ibp'" --model x --eps 0.1 --method ibp
 check 'an estimate without a model' refused lipschitz '--model is needed' --p 8
 check 'an estimate without size' refused lipschitz "--eps '0'" --model x --eps 0
+check 'points that a square cannot show' refused well_separated "--classes '7'" --classes 7
+check 'fewer points than classes' refused well_separated '--points 3: fewer than the 4 classes' --points 3
+check 'no radius at all' refused well_separated "--radius '0'" --radius 0
+check 'points and images' refused well_separated '--points does not go with --data' --data digits --points 9
+check 'classes of images' refused well_separated '--classes does not go with --data' --data digits --classes 3
+check 'a picture of images' refused well_separated '--picture does not go with --data' --data digits --picture x.svg
+check 'a count of points' refused well_separated '--count goes with --data alone' --count 9
 check 'custom_loop without arguments' run 2 custom_loop
 
 # ---- data that are not there or wrong ----
@@ -128,11 +135,27 @@ check 'its last line is the JSON object' json out
 check 'it counts epochs' [ "$(field out epochs)" = 8 ]
 check 'it learned' awk "BEGIN { exit !($(field out clean_accuracy) > 0.4 && $(field out certified_accuracy) > 0.2) }"
 check 'train.csv has a row per epoch' [ "$(wc -l <whole/train.csv)" -eq 9 ]
-check 'test.csv has the last five epochs' [ "$(cut -d , -f 1 whole/test.csv | tr '\n' ' ')" = 'epoch 4 5 6 7 8 ' ]
+for log in test train-inf test-inf; do
+    check "$log.csv has the last five epochs" \
+        [ "$(cut -d , -f 1 whole/$log.csv | tr '\n' ' ')" = 'epoch 4 5 6 7 8 ' ]
+done
 check 'train.csv names its columns' grep -q '^epoch,loss,accuracy,certified,p,eps_normalized,lambda,lr$' \
     whole/train.csv
-check 'test.csv ends with the reported accuracy' \
-    grep -q "^8,$(field out clean_accuracy),$(field out certified_accuracy)\$" whole/test.csv
+check 'test.csv names its columns' grep -q '^epoch,p,accuracy$' whole/test.csv
+check 'test-inf.csv names its columns' grep -q '^epoch,eps,clean,certified$' whole/test-inf.csv
+check 'train-inf.csv names its columns' grep -q '^epoch,eps,clean,certified$' whole/train-inf.csv
+check 'test-inf.csv ends with the reported accuracy' \
+    grep -q "^8,0.15,$(field out clean_accuracy),$(field out certified_accuracy)\$" whole/test-inf.csv
+check 'test.csv is at the p of the epoch' awk -F , '
+    FNR == 1 { file++ }
+    file == 1 { p[$1] = $5 }
+    file == 2 && FNR > 1 { rows++; wrong += p[$1] != $2; accuracy[$1] = $3; finite += $2 != "inf" }
+    file == 3 && FNR > 1 { wrong += p[$1] == "inf" && accuracy[$1] != $3; differ += accuracy[$1] != $3 }
+    END { exit !(!wrong && rows == 5 && finite == 4 && differ > 0) }' whole/train.csv whole/test.csv whole/test-inf.csv
+check 'train-inf.csv is about the 1500 training images' awk -F , '
+    NR > 1 { for (i = 3; i <= 4; ++i) { n = 1500 * $i; d = n - int(n + 0.5); wrong += d > 1e-4 || d < -1e-4 } }
+    NR > 1 && $4 <= $3 && $4 > 0.1 { rows++ }
+    END { exit wrong || rows != 5 }' whole/train-inf.csv
 check 'custom_loop' run 0 custom_loop digits:1500,200 custom.safetensors 8
 check 'custom_loop ends with the same bytes' cmp whole.safetensors custom.safetensors
 
@@ -171,13 +194,28 @@ check 'another loss than the checkpoint has' fails train '--loss mixture: the ch
 check 'stopped after 113 of 192 steps' run 0 train $net --steps 113 --checkpoint part.ckpt --log part
 check 'four epochs were complete' [ "$(field out epochs)" = 4 ]
 cp part.ckpt again.ckpt
-printf '5,0.5,0.5\n6,0.' >>part/test.csv # as if killed after the checkpoint
+printf '5,0.15,0.5,0.5\n6,0.' >>part/test-inf.csv # as if killed after the checkpoint
 check 'resumed' run 0 train --data digits:1500,200 --resume part.ckpt --checkpoint part.ckpt --log part \
     --out part.safetensors
 check 'resumed: the same model' cmp whole.safetensors part.safetensors
 check 'resumed: the same checkpoint' cmp whole.ckpt part.ckpt
-check 'resumed: the same train.csv' cmp whole/train.csv part/train.csv
-check 'resumed: the same test.csv' cmp whole/test.csv part/test.csv
+for log in train test train-inf test-inf; do
+    check "resumed: the same $log.csv" cmp whole/$log.csv part/$log.csv
+done
+check 'on one thread, stopped within epoch 5' run 0 train $net --threads 1 --steps 113 --checkpoint one.ckpt --log one
+check 'resumed on three' run 0 train --data digits:1500,200 --resume one.ckpt --threads 3 --steps 150 \
+    --checkpoint one.ckpt --log one
+check 'and again on two' run 0 train --data digits:1500,200 --resume one.ckpt --threads 2 --checkpoint one.ckpt \
+    --log one --out one.safetensors
+check 'changed threads: the same model' cmp whole.safetensors one.safetensors
+check 'changed threads: the same checkpoint' cmp whole.ckpt one.ckpt
+for log in train test train-inf test-inf; do
+    check "changed threads: the same $log.csv" cmp whole/$log.csv one/$log.csv
+done
+cp -r part old
+printf 'epoch,clean,certified\n' >old/test.csv
+check 'a log of other columns is named' fails train "old/test.csv: not a log of this program: its first line is not" \
+    --data digits:1500,200 --resume again.ckpt --log old
 check 'a finished training resumes to its result' run 0 train --data digits:1500,200 --resume part.ckpt
 check 'a differing width is named' fails train '--width 32: the checkpoint was trained with 64' $net \
     --width 32 --resume again.ckpt
@@ -296,6 +334,59 @@ check 'small p has the larger constant, and infinity none above 1' awk '
     $1 == "8" { small = $3 }
     $1 == "inf" { infinite = $4 }
     END { exit !(small > 1.1 && infinite > 0.5 && infinite < 1.001) }' out
+
+# ---- well_separated ----
+# all_certified ROWS: so many lines of certificates, all 100 %
+all_certified() {
+    awk -v rows="$1" '
+        $1 == "margin" || $1 == "interval" { n++; if ($2 != "test" && ($(NF - 1) != 1 || $NF != 1)) wrong = 1 }
+        END { exit wrong || n != rows }' out
+}
+check 'well_separated' run 0 well_separated --picture plane.svg
+check 'every point is certified by either method' all_certified 2
+check 'another seed' run 0 well_separated --seed 7 --points 30 --classes 3 --radius 0.07 --picture other.svg
+check 'every point of it, too' all_certified 2
+check 'the pictures differ' sh -c '! cmp -s plane.svg other.svg'
+if command -v xmllint >/dev/null 2>&1; then
+    check 'a picture is well-formed' xmllint --noout plane.svg other.svg
+else
+    echo 'skipped: a picture is well-formed: there is no xmllint (Debian: libxml2-utils)'
+fi
+check 'it shows every point' [ "$(grep -c '^<path fill="[^"]*" transform=' other.svg)" -eq 30 ]
+check 'and every square' [ "$(grep -c -x '<rect x="[^"]*" y="[^"]*" width="[^"]*" height="[^"]*"/>' other.svg)" -eq 30 ]
+check 'and is small' [ "$(wc -c <plane.svg)" -lt 150000 ]
+check 'a picture that cannot be written' fails well_separated '--picture nowhere/x.svg' --picture nowhere/x.svg
+check 'a square that is full' fails well_separated '--radius 0.6, --points 60, --classes 4: the unit square was full' \
+    --radius 0.6
+check 'digits' run 0 well_separated --data digits:300,100 --seed 1
+check 'every training image is certified' all_certified 3
+check 'the test images are another matter' awk '$2 == "test" { exit !($4 < 1 && $5 < 1) }' out
+most=$(sed -n 's/.*; r = \([0-9.]*\),.*/\1/p' out)
+check 'at the largest radius that is possible' run 0 well_separated --data digits:300,100 --seed 1 --radius "$most"
+beyond=$(awk "BEGIN { print $most + 0.00001 }")
+check 'and no larger one' fails well_separated "--radius $beyond: images " --data digits:300,100 --seed 1 \
+    --radius "$beyond"
+check 'the message tells it' grep -q "apart, so the largest radius is $most$" err
+check 'nothing is printed then' [ ! -s out ]
+check 'one image has no other class' fails well_separated 'all 1 images are of one class' --data digits:300,100 \
+    --count 1
+mkdir twins
+{
+    printf '\0\0\10\3\0\0\0\3\0\0\0\34\0\0\0\34'
+    head -c 784 /dev/zero | tr '\000' '\377'
+    head -c 1568 /dev/zero
+} >twins/train-images-idx3-ubyte
+printf '\0\0\10\1\0\0\0\3\1\2\3' >twins/train-labels-idx1-ubyte
+cp twins/train-images-idx3-ubyte twins/t10k-images-idx3-ubyte
+cp twins/train-labels-idx1-ubyte twins/t10k-labels-idx1-ubyte
+check 'equal images of two classes' fails well_separated \
+    'images 1 (class 2) and 2 (class 3) are only 0 apart, so the largest radius is 0' --data mnist:twins
+if [ -d "${LINFDIST_TEST_DATA:-}/data/mnist" ]; then
+    check 'MNIST' run 0 well_separated --data "mnist:$LINFDIST_TEST_DATA/data/mnist" --count 500
+    check 'every training image of it is certified' all_certified 3
+else
+    echo 'skipped: well_separated on MNIST: LINFDIST_TEST_DATA is unset or has no data/mnist'
+fi
 
 if [ "$failures" -ne 0 ]; then
     echo "$failures failed"

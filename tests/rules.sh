@@ -11,7 +11,8 @@ forbid() {
     pattern=$2
     shift 2
     if grep -rnE --include='*.c' --include='*.h' --include='*.inc' --include='*.def' --include='*.txt' \
-        --include='*.cmake' --include='*.in' --include='*.sh' --include='*.md' --include='*.json' "$pattern" "$@"; then
+        --include='*.cmake' --include='*.in' --include='*.sh' --include='*.py' --include='*.md' --include='*.json' \
+        "$pattern" "$@"; then
         echo "FAILED: $what"
         failures=$((failures + 1))
     else
@@ -55,8 +56,8 @@ forbid 'the library sets nothing for the whole process' "${call}(setlocale|json_
 forbid 'no flag that relaxes IEEE arithmetic' \
     '(-f|O)fast([^a-z]|-math)|funsafe-math|fassociative-math|freciprocal-math|ffinite-math|mrecip' CMakeLists.txt cmake lib src
 forbid 'lib/ includes nothing of src/ or include/' '#[[:space:]]*include.*(linfdist/|src/)' lib
-forbid 'src/ includes of lib/ only kernels.h, math.h and gemm/gemm.h' \
-    '#[[:space:]]*include.*lib/([a-fh-jln-z]|g[a-df-z]|kernels\.def|ma[a-su-z]|ref|simd|isa|tmpl|gemm/[a-fh-z])' src
+forbid 'src/ includes of lib/ only kernels.h, math.h, patches.h and gemm/gemm.h' \
+    '#[[:space:]]*include.*lib/([a-fh-jln-oq-z]|g[a-df-z]|p[b-z]|kernels\.def|ma[a-su-z]|ref|simd|isa|tmpl|gemm/[a-fh-z])' src
 forbid 'examples include only the public header and their own support' '#[[:space:]]*include *"(\.\./|src/|lib/)' examples
 forbid 'no left-over marks' '(^|[^[:alnum:]])(TO''DO|FIX''ME|X''XX)([^[:alnum:]]|$)' lib src include examples tests docs cmake
 forbid 'no paths of one machine' '(^|[^[:alnum:]._$}-])/(wo''rk|ho''me|ro''ot|Us''ers|tmp/wo''rk)/' \

@@ -15,11 +15,10 @@ struct batches {
     float normalized[DATASET_MAX_CHANNELS][256]; /* of every raw byte */
 };
 
-/* The values the library computes from raw pixels, rounded once. */
 static void fill_normalized(batches *b) {
     for (int64_t c = 0; c < b->data->channels; ++c)
         for (int byte = 0; byte < 256; ++byte)
-            b->normalized[c][byte] = (float)(((double)((float)byte / 255.0f) - b->data->mean[c]) / b->data->std);
+            b->normalized[c][byte] = dataset_normalized(b->data, c, (float)byte / 255.0f);
 }
 
 int batches_create(const dataset *data, int64_t batch_size, uint64_t seed, batches **made, problem *what) {

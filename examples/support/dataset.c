@@ -146,6 +146,10 @@ uint64_t dataset_fingerprint(const dataset *data, const dataset_split *split) {
     return hash;
 }
 
+float dataset_normalized(const dataset *data, int64_t channel, float raw) {
+    return (float)(((double)raw - data->mean[channel]) / data->std);
+}
+
 void dataset_raw(const dataset *data, const dataset_split *split, int64_t first, int64_t count, float *raw) {
     int64_t top = (data->side - data->height) / 2, left = (data->side - data->width_px) / 2;
     const uint8_t *plane = split->pixels + first * dataset_image_size(data);

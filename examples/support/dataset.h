@@ -44,6 +44,8 @@ void dataset_split_free(dataset_split *split);
 int64_t dataset_image_size(const dataset *data);
 /* A number that changes with any pixel or label. */
 uint64_t dataset_fingerprint(const dataset *data, const dataset_split *split);
+/* A raw pixel of a channel as nets take it: what the library computes, rounded once. */
+float dataset_normalized(const dataset *data, int64_t channel, float raw);
 /* Raw pixels of count images from first on, or of their centres: count x n_in. */
 void dataset_raw(const dataset *data, const dataset_split *split, int64_t first, int64_t count, float *raw);
 

@@ -1,4 +1,4 @@
-/* Clean and certified accuracy at p = infinity, and the line that reports them. */
+/* Accuracy at a finite p; clean and certified accuracy at p = infinity, and the line that reports them. */
 #ifndef EVALUATE_H
 #define EVALUATE_H
 
@@ -13,6 +13,9 @@ typedef struct accuracy {
 /* Over the first count samples of the split. certified: right, and provably so within eps_raw. */
 int evaluate(const linfdist_certifier *certifier, int32_t method, const dataset *data, const dataset_split *split,
              int64_t count, double eps_raw, accuracy *result, problem *what);
+/* The fraction of the split's images that are right at this p, with the running means of training. */
+int evaluate_at(linfdist_model *model, double p, const dataset *data, const dataset_split *split, double *right,
+                problem *what);
 double accuracy_clean(const accuracy *a);
 double accuracy_certified(const accuracy *a);
 /* "margin", "interval". */

@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-enum rng_purpose { RNG_DIGITS_TRAIN = 1, RNG_DIGITS_TEST = 2, RNG_ORDER = 3, RNG_CROP = 4 };
+enum rng_purpose { RNG_DIGITS_TRAIN = 1, RNG_DIGITS_TEST = 2, RNG_ORDER = 3, RNG_CROP = 4, RNG_POINTS = 5 };
 
 typedef struct rng {
     uint64_t key, counter;

@@ -44,7 +44,7 @@ static void fill_flags(settings *s) {
         {"out", ARG_TEXT, &s->out, 0, 0, "FILE", "write the trained model", 0, 0},
         {"checkpoint", ARG_TEXT, &s->checkpoint, 0, 0, "FILE", "written after every epoch and when it stops", 0, 0},
         {"resume", ARG_TEXT, &s->resume, 0, 0, "FILE", "go on from a checkpoint, with its settings", 0, 0},
-        {"log", ARG_TEXT, &s->log, 0, 0, "DIR", "write train.csv and test.csv", 0, 0},
+        {"log", ARG_TEXT, &s->log, 0, 0, "DIR", "write train.csv, test.csv, train-inf.csv, test-inf.csv", 0, 0},
     };
     memcpy(s->flags, flags, sizeof flags);
 }
@@ -112,6 +112,12 @@ static void print_help(FILE *out, const settings *s) {
     fprintf(out, "\nFlags that are not given take the values of --recipe; without one, those of the default recipe of\n"
                  "the data set; with --resume, those of the checkpoint. Recipes:\n");
     print_recipes(out);
+    fprintf(out,
+            "\nLogs of --log, with accuracies as fractions; examples/plot.sh draws them:\n"
+            "  train.csv      every epoch: the augmented images it trained on, at their p\n"
+            "  test.csv       every 5 epochs and in the last 5: the test images, at the p the epoch began with\n"
+            "  test-inf.csv   as often: the test images at p = infinity, right (clean) and certified at --eps-test\n"
+            "  train-inf.csv  as often: the same for all training images, as they are in the data set\n");
 }
 
 void settings_print(const settings *s, FILE *out) {

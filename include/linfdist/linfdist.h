@@ -228,27 +228,129 @@ typedef struct linfdist_statistics {
 
 /* ---- model ---------------------------------------------------------------------------------------------------- */
 
-/* A sequence of layers with their parameters. Distances d (batch x classes) come out; logits are -scalar d. */
+/* A sequence of layers with their parameters. What comes out, batch x classes, are distances (the smallest wins; logits
+ * are -scalar d) or logits (the largest wins). */
 typedef struct linfdist_model linfdist_model;
+
+enum { LINFDIST_OUTPUTS_DISTANCES = 0, LINFDIST_OUTPUTS_LOGITS = 1 };
+
+/* Layers. A sample between two layers has channels x height x width_px features, channel-major. n_in and n_out count
+ * all features; dense layers flatten what reaches them.
+ *   DISTANCE       y_j = ||x - w_j||_p, dense, with groups (linfdist_distance_forward)
+ *   MEAN_SHIFT     subtracts each channel's mean over batch and positions (linfdist_mean_shift_forward, momentum 0.1)
+ *   BIAS           adds a number to each channel
+ *   DISTANCE_CONV  the distance on every kernel_h x kernel_w window of the image; zeros around it are data
+ *   LINEAR         y = x W^T / sqrt(n_in) + b; dense
+ *   CONV           the same on windows, / sqrt(channels kernel_h kernel_w)
+ *   TANH, RELU     of every feature
+ * The bounds of all of them contain every value of the floating-point net. Distances, MEAN_SHIFT, BIAS, TANH and RELU
+ * are 1-Lipschitz in the max norm at p = infinity. Their results have the same bits everywhere; those of LINEAR and CONV
+ * on one kind of CPU, and elsewhere up to the last bit or so of a float (docs/numerics.md). */
+enum {
+    LINFDIST_LAYER_DISTANCE = 1,
+    LINFDIST_LAYER_MEAN_SHIFT = 2,
+    LINFDIST_LAYER_BIAS = 3,
+    LINFDIST_LAYER_DISTANCE_CONV = 4,
+    LINFDIST_LAYER_LINEAR = 5,
+    LINFDIST_LAYER_CONV = 6,
+    LINFDIST_LAYER_TANH = 7,
+    LINFDIST_LAYER_RELU = 8
+};
+
+/* One layer of a sequence. Fields that a kind does not have keep their defaults. */
+typedef struct linfdist_layer {
+    size_t struct_size;
+    int32_t kind;
+    const char *name;           /* of 1 to 47 bytes; tensors are name + ".weight" and so on, which must differ */
+    int64_t n_out;              /* dense layers; 0 elsewhere */
+    int64_t groups;             /* DISTANCE and convolutions: divides inputs (channels) and outputs; 1 */
+    int64_t out_channels;       /* convolutions; 0 elsewhere */
+    int64_t kernel_h, kernel_w; /* 3 */
+    int64_t stride, dilation;   /* 1 */
+    int64_t padding;            /* 0: zeros on each side */
+} linfdist_layer;
+
+/* The defaults above for a kind. name is not copied here. */
+LINFDIST_API linfdist_status linfdist_layer_init(linfdist_layer *layer, size_t struct_size, int32_t kind,
+                                                 const char *name);
+
+typedef struct linfdist_model_options {
+    size_t struct_size;
+    int64_t channels, height, width_px; /* input shape */
+    int64_t classes;                    /* >= 2; features that the last layer puts out */
+    int32_t outputs;                    /* LINFDIST_OUTPUTS_* */
+    int32_t learned_scalar;             /* 1: of distances, a parameter that starts at 1; 0: fixed at 1 */
+    float identity_value;               /* of distance layers; 0: none */
+    uint64_t seed;                      /* of the weights: equal seeds give equal bits */
+} linfdist_model_options;
+
+/* Defaults: 1 x 28 x 28, 10 classes, distances, learned_scalar 1, identity_value 10, seed 2021. */
+LINFDIST_API linfdist_status linfdist_model_options_init(linfdist_model_options *options, size_t struct_size);
+/* Any sequence of 1 to 4096 layers. Weights of distances are drawn as by linfdist_distance_weights_init with std 1, those
+ * of LINEAR and CONV are normal deviates, each layer's from a sequence of its own; running means and biases are 0. layers
+ * are read during the call only, each up to its struct_size, which must be the same in all. Errors: INVALID_ARGUMENT,
+ * SHAPE (layers that do not fit together), OUT_OF_MEMORY. */
+LINFDIST_API linfdist_status linfdist_model_create(linfdist_context *context, const linfdist_model_options *options,
+                                                   const linfdist_layer *layers, int64_t layer_count,
+                                                   linfdist_model **model);
 
 typedef struct linfdist_mlp_options {
     size_t struct_size;
-    int64_t channels, height, width_px; /* input shape; features are channels x height x width_px, channel-major */
+    int64_t channels, height, width_px; /* input shape */
     int64_t classes;                    /* >= 2 */
     int64_t depth;                      /* distance layers in all, >= 1 */
     int64_t width;                      /* neurons of each hidden layer */
     float identity_value;               /* 10 in the recipes; 0: none */
-    int32_t learned_scalar;             /* 1: scalar is a parameter that starts at 1; 0: fixed at 1 */
-    uint64_t seed;                      /* of the weights: equal seeds give equal bits */
+    int32_t learned_scalar;
+    uint64_t seed;
 } linfdist_mlp_options;
 
 /* Defaults: 1 x 28 x 28, 10 classes, depth 5, width 5120, identity_value 10, learned_scalar 1, seed 2021. */
 LINFDIST_API linfdist_status linfdist_mlp_options_init(linfdist_mlp_options *options, size_t struct_size);
-/* The MLP of the paper: depth distance layers, mean shift after all but the last, bias on the last. Weights are drawn
- * as by linfdist_distance_weights_init with std 1, each layer's from a sequence of its own; running means and biases
- * are 0. Errors: INVALID_ARGUMENT, OUT_OF_MEMORY. */
+/* The MLP of the paper: depth distance layers, mean shift after all but the last, bias on the last. Weights as by
+ * linfdist_model_create. Errors: INVALID_ARGUMENT, OUT_OF_MEMORY. */
 LINFDIST_API linfdist_status linfdist_model_create_mlp(linfdist_context *context, const linfdist_mlp_options *options,
                                                        linfdist_model **model);
+
+typedef struct linfdist_hybrid_options {
+    size_t struct_size;
+    int64_t channels, height, width_px; /* input shape */
+    int64_t classes;                    /* >= 2 */
+    int64_t depth;                      /* layers with weights in all, >= 3 */
+    int64_t width;                      /* neurons of each distance layer */
+    int64_t hidden;                     /* neurons of the first linear layer */
+    float identity_value;
+    uint64_t seed;
+} linfdist_hybrid_options;
+
+/* Defaults: 1 x 28 x 28, 10 classes, depth 6, width 5120, hidden 256, identity_value 10, seed 2020. */
+LINFDIST_API linfdist_status linfdist_hybrid_options_init(linfdist_hybrid_options *options, size_t struct_size);
+/* The hybrid net of the 2021 paper: depth - 2 distance layers with mean shift, then LINEAR to hidden, TANH, LINEAR to the
+ * classes; logits. Errors: INVALID_ARGUMENT, OUT_OF_MEMORY. */
+LINFDIST_API linfdist_status linfdist_model_create_hybrid(linfdist_context *context,
+                                                          const linfdist_hybrid_options *options,
+                                                          linfdist_model **model);
+
+typedef struct linfdist_conv_options {
+    size_t struct_size;
+    int64_t channels, height, width_px; /* input shape */
+    int64_t classes;                    /* >= 2 */
+    int64_t width_factor;               /* w = 32 width_factor */
+    int64_t features;                   /* neurons of the dense distance layer */
+    int64_t hidden;                     /* 0: distances; > 0: a linear head with so many hidden neurons, logits */
+    float identity_value;
+    int32_t learned_scalar; /* ignored with a linear head */
+    uint64_t seed;
+} linfdist_conv_options;
+
+/* Defaults: 3 x 32 x 32, 10 classes, width_factor 1, features 512, hidden 0, identity_value 10, learned_scalar 1, seed
+ * 2021. */
+LINFDIST_API linfdist_status linfdist_conv_options_init(linfdist_conv_options *options, size_t struct_size);
+/* The convolutional nets of the 2021 paper: five 3 x 3 DISTANCE_CONV with padding 1 to w, w, 2w (stride 2), 2w, 2w
+ * channels and a DISTANCE to features, each with mean shift; then DISTANCE to the classes with bias, or the hybrid net's
+ * head. Errors: INVALID_ARGUMENT, OUT_OF_MEMORY. */
+LINFDIST_API linfdist_status linfdist_model_create_conv(linfdist_context *context, const linfdist_conv_options *options,
+                                                        linfdist_model **model);
 /* A deep copy with the same bits. */
 LINFDIST_API linfdist_status linfdist_model_copy(const linfdist_model *model, linfdist_model **copy);
 LINFDIST_API void linfdist_model_destroy(linfdist_model *model);
@@ -271,18 +373,20 @@ typedef struct linfdist_model_info {
     int64_t parameters;     /* trainable numbers */
     int32_t learned_scalar; /* 1 when the model has a tensor "scalar" */
     int32_t has_statistics;
+    int32_t outputs; /* LINFDIST_OUTPUTS_* */
 } linfdist_model_info;
 
 /* Set struct_size first. */
 LINFDIST_API linfdist_status linfdist_model_get_info(const linfdist_model *model, linfdist_model_info *info);
-
-enum { LINFDIST_LAYER_DISTANCE = 1, LINFDIST_LAYER_MEAN_SHIFT = 2, LINFDIST_LAYER_BIAS = 3 };
 
 typedef struct linfdist_layer_info {
     size_t struct_size;
     int32_t kind;
     int64_t n_in, n_out, groups;
     const char *name; /* static for the life of the model, such as "fc_dist.0" */
+    int64_t in_channels, in_height, in_width;
+    int64_t out_channels, out_height, out_width;
+    int64_t kernel_h, kernel_w, stride, dilation, padding; /* convolutions; 0 elsewhere */
 } linfdist_layer_info;
 
 /* index in [0, layers), RANGE otherwise. Set struct_size first. */
@@ -320,40 +424,67 @@ LINFDIST_API linfdist_status linfdist_model_find_tensor(linfdist_model *model, c
 /* Activations, gradients and everything else a pass needs, allocated when it is made and never after. */
 typedef struct linfdist_run linfdist_run;
 
-enum { LINFDIST_RUN_INFERENCE = 0, LINFDIST_RUN_TRAINING = 1 };
+enum { LINFDIST_RUN_INFERENCE = 0, LINFDIST_RUN_TRAINING = 1, LINFDIST_RUN_INTERVAL_TRAINING = 2 };
 
-/* kind INFERENCE: forward (EVALUATE) and bounds; TRAINING: also backward. max_batch: largest batch it will see. Many
- * threads may use one model at once, each through a run of its own, as long as none of them trains it. Errors:
- * INVALID_ARGUMENT, OUT_OF_MEMORY. */
+/* kind INFERENCE: forward (EVALUATE) and bounds; TRAINING: also backward; INTERVAL_TRAINING: also backward through the
+ * interval bounds of every layer. max_batch: largest batch it will see. Many threads may use one model at once, each
+ * through a run of its own, as long as none of them trains it. Errors: INVALID_ARGUMENT, OUT_OF_MEMORY. */
 LINFDIST_API linfdist_status linfdist_run_create(linfdist_model *model, int32_t kind, int64_t max_batch,
                                                  linfdist_run **run);
 LINFDIST_API void linfdist_run_destroy(linfdist_run *run);
 
-/* Distances of the batch x n_in normalized inputs x at this p. TRAIN moves the model's running means: then only this
- * thread may use the model. In EVALUATE the model is only read. The weights must stay as they are until backward.
- * Errors: STATE (TRAIN on an inference run), RANGE (batch above max_batch), NOT_FINITE (x, the weights or a layer's
- * output; a pass that fails there leaves the run without results). */
+/* Outputs (distances or logits) of the batch x n_in normalized inputs x at this p. TRAIN moves the model's running means:
+ * then only this thread may use the model. In EVALUATE the model is only read. The weights must stay as they are until
+ * backward. Errors: STATE (TRAIN on an inference run), RANGE (batch above max_batch), NOT_FINITE (x, the weights or a
+ * layer's output; a pass that fails there leaves the run without results). */
 LINFDIST_API linfdist_status linfdist_forward(linfdist_run *run, const float *x, int64_t x_stride, int64_t batch,
                                               int32_t mode, float p);
-/* Interval bounds of the distances at p = infinity in evaluation mode for normalized inputs in [x_lower, x_upper],
- * both with x_stride; exact for the floating-point net. The model is only read. Errors: INVERTED_INTERVAL, RANGE and
- * NOT_FINITE as linfdist_forward. */
+/* Interval bounds of the outputs at p = infinity in evaluation mode for normalized inputs in [x_lower, x_upper], both
+ * with x_stride; they contain every value of the floating-point net, and for distance nets are attained. The model is
+ * only read. Errors: INVERTED_INTERVAL, RANGE and NOT_FINITE as linfdist_forward. */
 LINFDIST_API linfdist_status linfdist_forward_bounds(linfdist_run *run, const float *x_lower, const float *x_upper,
                                                      int64_t x_stride, int64_t batch);
+/* Values and interval bounds in one pass at p = infinity, for training through the bounds of every layer: margins then
+ * come from the bounds of [x_lower, x_upper] instead of outputs -+ eps. All three with x_stride. Mean shift subtracts
+ * the mean of the values from all. Errors: STATE (a run of another kind than INTERVAL_TRAINING), and as above. */
+LINFDIST_API linfdist_status linfdist_forward_intervals(linfdist_run *run, const float *x, const float *x_lower,
+                                                        const float *x_upper, int64_t x_stride, int64_t batch,
+                                                        int32_t mode);
 /* Views of the last results, contiguous batch x classes, valid until the next pass. batch, classes: each or NULL.
  * Errors: STATE (no such pass yet). */
-LINFDIST_API linfdist_status linfdist_run_distances(const linfdist_run *run, const float **distances, int64_t *batch,
-                                                    int64_t *classes);
+LINFDIST_API linfdist_status linfdist_run_outputs(const linfdist_run *run, const float **outputs, int64_t *batch,
+                                                  int64_t *classes);
 LINFDIST_API linfdist_status linfdist_run_bounds(const linfdist_run *run, const float **lower, const float **upper,
                                                  int64_t *batch, int64_t *classes);
+/* Per sample of the last forward pass the class that wins: the lowest index of the smallest distance or the largest
+ * logit. */
+LINFDIST_API linfdist_status linfdist_run_predictions(const linfdist_run *run, int32_t *predicted);
+/* Margins of the last forward pass against labels (batch int32), batch x classes contiguous: margins[j] bounds from above
+ * by how much class j can come ahead of the label, in the outputs' unit, when the normalized inputs move by at most
+ * eps_normalized >= 0, and is 0 for the label itself: a sample is robustly right where all others are < 0, up to rounding
+ * (the certifier is exact). Distances: d_y - d_j + 2 eps. Otherwise bounds of values -+ eps where the first layer stands
+ * that is not 1-Lipschitz, led through the rest, whose last LINEAR layer is merged with the class difference (2021
+ * paper). After linfdist_forward_intervals the bounds of that pass decide and eps_normalized is not used. The view lasts
+ * until the next pass or call of this. Errors: STATE (no forward pass), INVALID_ARGUMENT (labels, eps; a pass at finite
+ * p of a net that has distances behind a layer that is not 1-Lipschitz), NOT_FINITE (a bound). */
+LINFDIST_API linfdist_status linfdist_run_margins(linfdist_run *run, const int32_t *labels, double eps_normalized,
+                                                  const float **margins);
 
-/* Where the loss puts dL/dd (batch x classes, contiguous) and dL/dscalar (one float) for linfdist_backward; write your
- * own loss's gradients there. Zero after forward. Errors: STATE (no forward pass of a training run waits). */
-LINFDIST_API linfdist_status linfdist_run_output_gradients(linfdist_run *run, float **grad_distances,
+/* Where the loss puts dL/doutputs (batch x classes, contiguous) and dL/dscalar (one float) for linfdist_backward; write
+ * your own loss's gradients there. Zero after forward. Errors: STATE (no forward pass of a training run waits). */
+LINFDIST_API linfdist_status linfdist_run_output_gradients(linfdist_run *run, float **grad_outputs,
                                                            float **grad_scalar);
+/* The same for dL/dmargins of the last linfdist_run_margins (batch x classes; the label's are ignored). */
+LINFDIST_API linfdist_status linfdist_run_margin_gradients(linfdist_run *run, float **grad_margins);
+/* Where dL/dlower and dL/dupper of the outputs go after linfdist_forward_intervals, for losses that read
+ * linfdist_run_bounds. Zero after the pass. */
+LINFDIST_API linfdist_status linfdist_run_bound_gradients(linfdist_run *run, float **grad_lower, float **grad_upper);
 /* Adds the gradients of all parameters to the run's own, and writes dL/dx to grad_x (batch x n_in, or NULL). Once per
- * forward. Errors: STATE (no forward pass waits), NOT_FINITE (dL/dd or dL/dscalar). */
+ * forward. Errors: STATE (no forward pass waits), NOT_FINITE (a gradient of the outputs, margins, bounds or scalar). */
 LINFDIST_API linfdist_status linfdist_backward(linfdist_run *run, float *grad_x, int64_t grad_x_stride);
+/* The same after linfdist_forward_intervals, with the gradients of the intervals' ends; each array or NULL. */
+LINFDIST_API linfdist_status linfdist_backward_intervals(linfdist_run *run, float *grad_x, float *grad_x_lower,
+                                                         float *grad_x_upper, int64_t grad_x_stride);
 /* Gradients as views with the names, order and shapes of the model's tensors; data is NULL for running means. The data
  * may be written. Errors: STATE (inference run), RANGE and INVALID_ARGUMENT as for the model's tensors. */
 LINFDIST_API linfdist_status linfdist_run_get_gradient(linfdist_run *run, int64_t index, linfdist_tensor *gradient);
@@ -394,8 +525,9 @@ LINFDIST_API linfdist_status linfdist_loss_distances(const linfdist_loss *loss, 
                                                      const int32_t *labels, int64_t batch, int64_t classes,
                                                      float scalar, double eps_normalized, double lambda, double *value,
                                                      float *grad_distances, float *grad_scalar);
-/* The same on the run's last distances and the model's scalar; leaves the gradients where linfdist_backward wants
- * them, if a backward may follow. value or NULL. Errors: STATE (no forward pass yet). */
+/* The same on the run's last outputs; leaves the gradients where linfdist_backward wants them, if a backward may follow.
+ * Distances: z = -scalar d, and margins are linfdist_run_margins / (2 eps), eps_normalized > 0. Logits: the margins as
+ * they are, eps_normalized >= 0. value or NULL. Errors: STATE (no forward pass yet), and as linfdist_run_margins. */
 LINFDIST_API linfdist_status linfdist_run_loss(linfdist_run *run, const linfdist_loss *loss, const int32_t *labels,
                                                double eps_normalized, double lambda, double *value);
 /* Per sample: predicted (or NULL) is the lowest index of the smallest distance; margin (or NULL) is

@@ -7,22 +7,27 @@
 #include <string.h>
 
 #include "../../lib/math.h"
-#include "patches.h"
+#include "conv_factors.h"
 
 typedef struct affine {
     const lfd_layer_pass *pass;
-    lfd_geometry geometry;
+    lfd_conv_dims dims;
+    size_t group;
     double scale;
     const float *weight, *bias;
 } affine;
 
 double lfd_affine_scale(const lfd_layer_spec *spec) {
-    const lfd_geometry g = lfd_geometry_of(spec, 1);
-    return 1.0 / lfd_sqrt((double)(g.channels * g.kernel_h * g.kernel_w));
+    const lfd_conv_dims d = lfd_affine_dims(spec, 1);
+    return 1.0 / lfd_sqrt((double)(d.channels * d.kernel_h * d.kernel_w));
 }
 
 static affine affine_of(const lfd_layer_pass *pass) {
-    return (affine){pass, lfd_geometry_of(pass->spec, pass->batch), lfd_affine_scale(pass->spec), pass->tensors[0].data,
+    return (affine){pass,
+                    lfd_affine_dims(pass->spec, pass->batch),
+                    0,
+                    lfd_affine_scale(pass->spec),
+                    pass->tensors[0].data,
                     pass->tensors[1].data};
 }
 
@@ -65,18 +70,19 @@ static void land(void *user, size_t first_row, size_t first_column, size_t rows,
 
 /* In the weight's sign: where it is positive x counts, elsewhere other. */
 static void put_out(const affine *layer, const float *x, const float *other, float *y) {
-    const lfd_geometry *g = &layer->geometry;
-    const size_t positions = g->out_height * g->out_width, channels = g->out_channels / g->groups;
-    const lfd_source patches = lfd_patches_by_position(g, x, other), weight = lfd_weight_rows(g, layer->weight);
-    landing to = {y, g->out_channels, g->group * channels, positions, layer->scale, layer->bias};
-    multiply(layer, g->batch * positions, channels, lfd_patch_size(g), other ? 2 : 1,
+    const lfd_conv_dims *d = &layer->dims;
+    const size_t positions = d->out_height * d->out_width, channels = d->out_channels / d->groups;
+    const lfd_source patches = lfd_patches_by_position(d, layer->group, x, other),
+                     weight = lfd_weight_rows(d, layer->group, layer->weight);
+    landing to = {y, d->out_channels, layer->group * channels, positions, layer->scale, layer->bias};
+    multiply(layer, d->batch * positions, channels, lfd_patch_size(d), other ? 2 : 1,
              other ? lfd_factor_pairs(&patches) : lfd_factor(&patches),
              other ? lfd_factor_signs(&weight) : lfd_factor(&weight), land, &to);
 }
 
 void lfd_affine_forward(const lfd_layer_pass *pass, const lfd_signal *x, const lfd_signal *y) {
     affine layer = affine_of(pass);
-    for (size_t *group = &layer.geometry.group; *group < layer.geometry.groups; ++*group) {
+    for (; layer.group < layer.dims.groups; ++layer.group) {
         if (x->value) put_out(&layer, x->value, NULL, y->value);
         if (x->lower) put_out(&layer, x->lower, x->upper, y->lower);
         if (x->upper) put_out(&layer, x->upper, x->lower, y->upper);
@@ -88,11 +94,12 @@ void lfd_affine_forward(const lfd_layer_pass *pass, const lfd_signal *x, const l
 /* What outputs' gradients give an input: where the weight is positive those of grad_y, elsewhere those of other. */
 static void put_back(const affine *layer, const float *grad_y, const float *other, float *grad_x) {
     if (!grad_x) return;
-    const lfd_geometry *g = &layer->geometry;
-    const size_t pixels = g->height * g->width, channels = g->channels / g->groups;
-    const lfd_source outputs = lfd_outputs_by_input(g, grad_y, other), weight = lfd_weight_by_channel(g, layer->weight);
-    landing to = {grad_x, g->channels, g->group * channels, pixels, layer->scale, NULL};
-    multiply(layer, g->batch * pixels, channels, g->out_channels / g->groups * g->kernel_h * g->kernel_w, other ? 2 : 1,
+    const lfd_conv_dims *d = &layer->dims;
+    const size_t pixels = d->height * d->width, channels = d->channels / d->groups;
+    const lfd_source outputs = lfd_outputs_by_input(d, layer->group, grad_y, other),
+                     weight = lfd_weight_by_channel(d, layer->group, layer->weight);
+    landing to = {grad_x, d->channels, layer->group * channels, pixels, layer->scale, NULL};
+    multiply(layer, d->batch * pixels, channels, d->out_channels / d->groups * d->kernel_h * d->kernel_w, other ? 2 : 1,
              other ? lfd_factor_pairs(&outputs) : lfd_factor(&outputs),
              other ? lfd_factor_signs(&weight) : lfd_factor(&weight), land, &to);
 }
@@ -126,45 +133,45 @@ static void add_to_weights(void *user, size_t first_row, size_t first_column, si
 }
 
 static void add_weight_gradient(const affine *layer, int sign, const lfd_source *outputs, const lfd_source *patches) {
-    const lfd_geometry *g = &layer->geometry;
-    const size_t rows = g->out_channels / g->groups, columns = lfd_patch_size(g), start = g->group * rows * columns;
+    const lfd_conv_dims *d = &layer->dims;
+    const size_t rows = d->out_channels / d->groups, columns = lfd_patch_size(d), start = layer->group * rows * columns;
     weight_share share = {layer->weight + start, layer->pass->gradients[0] + start, columns, layer->scale, sign};
     const lfd_gemm_factor a = sign ? lfd_factor_pairs(outputs) : lfd_factor(outputs);
     const lfd_gemm_factor b = sign ? lfd_factor_pairs(patches) : lfd_factor(patches);
-    multiply(layer, rows, columns, g->batch * g->out_height * g->out_width, sign ? 2 : 1, a, b, add_to_weights, &share);
+    multiply(layer, rows, columns, d->batch * d->out_height * d->out_width, sign ? 2 : 1, a, b, add_to_weights, &share);
 }
 
 static void add_weight_gradients(const affine *layer, const lfd_signal *x, const lfd_signal *grad_y) {
-    const lfd_geometry *g = &layer->geometry;
+    const lfd_conv_dims *d = &layer->dims;
     if (grad_y->value) {
-        const lfd_source outputs = lfd_outputs_by_channel(g, grad_y->value, NULL);
-        const lfd_source patches = lfd_patches_by_entry(g, x->value, NULL);
+        const lfd_source outputs = lfd_outputs_by_channel(d, layer->group, grad_y->value, NULL);
+        const lfd_source patches = lfd_patches_by_entry(d, layer->group, x->value, NULL);
         add_weight_gradient(layer, 0, &outputs, &patches);
     }
     if (grad_y->lower) {
         /* A positive weight carries lower to lower and upper to upper, a negative one crosses them. */
-        const lfd_source outputs = lfd_outputs_by_channel(g, grad_y->lower, grad_y->upper);
-        const lfd_source straight = lfd_patches_by_entry(g, x->lower, x->upper);
-        const lfd_source crossed = lfd_patches_by_entry(g, x->upper, x->lower);
+        const lfd_source outputs = lfd_outputs_by_channel(d, layer->group, grad_y->lower, grad_y->upper);
+        const lfd_source straight = lfd_patches_by_entry(d, layer->group, x->lower, x->upper);
+        const lfd_source crossed = lfd_patches_by_entry(d, layer->group, x->upper, x->lower);
         add_weight_gradient(layer, 1, &outputs, &straight);
         add_weight_gradient(layer, -1, &outputs, &crossed);
     }
 }
 
 typedef struct bias_sum {
-    const lfd_geometry *geometry;
+    const lfd_conv_dims *dims;
     const float *grad_y[3];
     float *gradient;
 } bias_sum;
 
 static void add_bias_gradient(void *data, size_t channel) {
     const bias_sum *b = data;
-    const lfd_geometry *g = b->geometry;
-    const size_t positions = g->out_height * g->out_width;
+    const lfd_conv_dims *d = b->dims;
+    const size_t positions = d->out_height * d->out_width;
     double sum = 0.0;
     for (size_t part = 0; part < 3; ++part) {
-        for (size_t sample = 0; b->grad_y[part] && sample < g->batch; ++sample) {
-            const float *plane = b->grad_y[part] + (sample * g->out_channels + channel) * positions;
+        for (size_t sample = 0; b->grad_y[part] && sample < d->batch; ++sample) {
+            const float *plane = b->grad_y[part] + (sample * d->out_channels + channel) * positions;
             for (size_t i = 0; i < positions; ++i) sum += (double)plane[i];
         }
     }
@@ -175,7 +182,7 @@ void lfd_affine_backward(const lfd_layer_pass *pass, const lfd_signal *x, const 
                          const lfd_signal *grad_x) {
     (void)y;
     affine layer = affine_of(pass);
-    for (size_t *group = &layer.geometry.group; *group < layer.geometry.groups; ++*group) {
+    for (; layer.group < layer.dims.groups; ++layer.group) {
         if (grad_y->value) put_back(&layer, grad_y->value, NULL, grad_x->value);
         if (grad_y->lower) put_back(&layer, grad_y->lower, grad_y->upper, grad_x->lower);
         if (grad_y->upper) put_back(&layer, grad_y->upper, grad_y->lower, grad_x->upper);
@@ -186,17 +193,17 @@ void lfd_affine_backward(const lfd_layer_pass *pass, const lfd_signal *x, const 
     if (!grad_y->lower && grad_x->lower) memset(grad_x->lower, 0, bytes);
     if (!grad_y->upper && grad_x->upper) memset(grad_x->upper, 0, bytes);
     if (!pass->gradients) return;
-    bias_sum sum = {&layer.geometry, {grad_y->value, grad_y->lower, grad_y->upper}, pass->gradients[1]};
-    lfd_parallel_for(pass->context, add_bias_gradient, &sum, layer.geometry.out_channels);
+    bias_sum sum = {&layer.dims, {grad_y->value, grad_y->lower, grad_y->upper}, pass->gradients[1]};
+    lfd_parallel_for(pass->context, add_bias_gradient, &sum, layer.dims.out_channels);
 }
 
 /* ---- growth ---- */
 
 double lfd_affine_growth(const lfd_layer_pass *pass, double magnitude) {
     const affine layer = affine_of(pass);
-    const size_t columns = lfd_patch_size(&layer.geometry);
+    const size_t columns = lfd_patch_size(&layer.dims);
     double largest = 0.0;
-    for (size_t row = 0; row < layer.geometry.out_channels; ++row) {
+    for (size_t row = 0; row < layer.dims.out_channels; ++row) {
         double norm = 0.0;
         for (size_t i = 0; i < columns; ++i) norm += fabs((double)layer.weight[row * columns + i]);
         largest = fmax(largest, layer.scale * norm * magnitude + fabs((double)layer.bias[row]));

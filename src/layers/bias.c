@@ -1,45 +1,73 @@
-/* The bias layer: y = x + b. */
+/* The bias layer: y = x + b, one number per channel. */
 #include "layer.h"
 
-#include <string.h>
-
 static void describe(const lfd_layer_spec *spec, lfd_tensor *tensors) {
-    lfd_layer_tensor(spec, ".bias", LINFDIST_ROLE_BIAS, spec->n_out, 0, &tensors[0]);
+    lfd_layer_tensor(spec, ".bias", LINFDIST_ROLE_BIAS, 1, &spec->in.channels, &tensors[0]);
 }
 
-static void forward(const lfd_layer_pass *pass, const float *x, float *y) {
+static size_t positions_of(const lfd_layer_spec *spec) {
+    return (size_t)(spec->in.height * spec->in.width);
+}
+
+static void add(const lfd_layer_pass *pass, const float *x, float *y) {
     const float *bias = pass->tensors[0].data;
-    size_t n = (size_t)pass->spec->n_out;
-    for (size_t b = 0; b < pass->batch; ++b) {
-        for (size_t j = 0; j < n; ++j) y[b * n + j] = x[b * n + j] + bias[j];
+    const size_t channels = (size_t)pass->spec->in.channels, positions = positions_of(pass->spec);
+    if (!x) return;
+    for (size_t row = 0; row < pass->batch * channels; ++row) {
+        const float b = bias[row % channels];
+        for (size_t i = 0; i < positions; ++i) y[row * positions + i] = x[row * positions + i] + b;
     }
 }
 
-static void forward_bounds(const lfd_layer_pass *pass, const float *x_lower, const float *x_upper, float *y_lower,
-                           float *y_upper) {
-    forward(pass, x_lower, y_lower);
-    forward(pass, x_upper, y_upper);
+/* Rounded addition is monotone, so the bounds need no widening. */
+static void forward(const lfd_layer_pass *pass, const lfd_signal *x, const lfd_signal *y) {
+    add(pass, x->value, y->value);
+    add(pass, x->lower, y->lower);
+    add(pass, x->upper, y->upper);
 }
 
-static void backward(const lfd_layer_pass *pass, const float *x, const float *y, const float *grad_y, float *grad_x) {
-    size_t n = (size_t)pass->spec->n_out;
+static double sum_of(const float *grad, size_t begin, size_t count) {
+    double sum = 0.0;
+    for (size_t i = 0; grad && i < count; ++i) sum += (double)grad[begin + i];
+    return sum;
+}
+
+static void add_gradient(const lfd_layer_pass *pass, const lfd_signal *grad_y) {
+    const size_t channels = (size_t)pass->spec->in.channels, positions = positions_of(pass->spec);
+    for (size_t c = 0; c < channels; ++c) {
+        double sum = 0.0;
+        for (size_t b = 0; b < pass->batch; ++b) {
+            const size_t begin = (b * channels + c) * positions;
+            sum += sum_of(grad_y->value, begin, positions);
+            sum += sum_of(grad_y->lower, begin, positions);
+            sum += sum_of(grad_y->upper, begin, positions);
+        }
+        pass->gradients[0][c] += (float)sum;
+    }
+}
+
+static void backward(const lfd_layer_pass *pass, const lfd_signal *x, const lfd_signal *y, const lfd_signal *grad_y,
+                     const lfd_signal *grad_x) {
     (void)x;
     (void)y;
-    for (size_t j = 0; pass->gradients && j < n; ++j) {
-        double sum = 0.0;
-        for (size_t b = 0; b < pass->batch; ++b) sum += (double)grad_y[b * n + j];
-        pass->gradients[0][j] += (float)sum;
-    }
-    if (grad_x) memcpy(grad_x, grad_y, pass->batch * n * sizeof *grad_x);
+    if (pass->gradients) add_gradient(pass, grad_y);
+    lfd_layer_pass_on(pass, grad_y->value, grad_x->value);
+    lfd_layer_pass_on(pass, grad_y->lower, grad_x->lower);
+    lfd_layer_pass_on(pass, grad_y->upper, grad_x->upper);
+}
+
+static double growth(const lfd_layer_pass *pass, double magnitude) {
+    return magnitude + lfd_layer_largest(&pass->tensors[0]);
 }
 
 const struct lfd_layer_ops lfd_layer_bias = {
     .kind = LINFDIST_LAYER_BIAS,
     .label = "bias",
     .tensor_count = 1,
+    .lipschitz = 1,
     .check = lfd_layer_check_elementwise,
     .describe = describe,
     .forward = forward,
-    .forward_bounds = forward_bounds,
     .backward = backward,
+    .growth = growth,
 };

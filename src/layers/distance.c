@@ -6,23 +6,23 @@
 #include <string.h>
 
 /* The kernels' argmaxes are int32. */
-static linfdist_status check(const lfd_layer_spec *spec) {
-    if (spec->n_in > INT32_MAX || spec->groups < 1 || spec->n_in % spec->groups != 0 ||
-        spec->n_out % spec->groups != 0) {
-        return lfd_fail(LINFDIST_ERROR_SHAPE, "layer %s: groups %lld must divide n_in %lld (below 2^31) and n_out %lld",
-                        spec->name, (long long)spec->groups, (long long)spec->n_in, (long long)spec->n_out);
+static linfdist_status check(lfd_layer_spec *spec) {
+    if (spec->n_in > INT32_MAX) {
+        return lfd_fail(LINFDIST_ERROR_SHAPE, "layer %s: n_in %lld must be below 2^31", spec->name,
+                        (long long)spec->n_in);
     }
-    return LINFDIST_OK;
+    return lfd_layer_check_dense(spec);
 }
 
 static void describe(const lfd_layer_spec *spec, lfd_tensor *tensors) {
-    lfd_layer_tensor(spec, ".weight", LINFDIST_ROLE_WEIGHT, spec->n_out, spec->n_in / spec->groups, &tensors[0]);
+    const int64_t shape[] = {spec->n_out, spec->n_in / spec->groups};
+    lfd_layer_tensor(spec, ".weight", LINFDIST_ROLE_WEIGHT, 2, shape, &tensors[0]);
     tensors[0].lp_rows = 1;
 }
 
-/* The argmaxes of an l_inf pass. */
-static void workspace(const lfd_layer_spec *spec, size_t max_batch, size_t *rows, size_t *columns) {
-    *rows = max_batch;
+/* The argmaxes of an l_inf pass: of the values, and of both bounds. */
+static void workspace(const lfd_layer_spec *spec, size_t max_batch, int bounded, size_t *rows, size_t *columns) {
+    *rows = max_batch * (bounded ? 3 : 1);
     *columns = (size_t)spec->n_out;
 }
 
@@ -40,36 +40,50 @@ static lfd_dims dims_of(const lfd_layer_pass *pass) {
     return dims;
 }
 
-static int32_t *argmax_of(const lfd_layer_pass *pass) {
-    return isinf(pass->p) ? pass->workspace : NULL;
+static void forward(const lfd_layer_pass *pass, const lfd_signal *x, const lfd_signal *y) {
+    const lfd_dims dims = dims_of(pass);
+    const float *w = pass->tensors[0].data;
+    const lfd_argmaxes arg = lfd_layer_argmaxes(pass, x->lower != NULL);
+    if (x->value) lfd_distance_forward(pass->context, &dims, pass->p, x->value, w, y->value, arg.value);
+    if (x->lower)
+        lfd_bounds_forward(pass->context, &dims, x->lower, x->upper, w, y->lower, y->upper, arg.lower, arg.upper);
 }
 
-static void forward(const lfd_layer_pass *pass, const float *x, float *y) {
-    lfd_dims dims = dims_of(pass);
-    lfd_distance_forward(pass->context, &dims, pass->p, x, pass->tensors[0].data, y, argmax_of(pass));
+static void clear(float *grad, size_t count) {
+    if (grad) memset(grad, 0, count * sizeof *grad);
 }
 
-static void forward_bounds(const lfd_layer_pass *pass, const float *x_lower, const float *x_upper, float *y_lower,
-                           float *y_upper) {
-    lfd_dims dims = dims_of(pass);
-    lfd_bounds_forward(pass->context, &dims, x_lower, x_upper, pass->tensors[0].data, y_lower, y_upper, NULL, NULL);
+static void backward(const lfd_layer_pass *pass, const lfd_signal *x, const lfd_signal *y, const lfd_signal *grad_y,
+                     const lfd_signal *grad_x) {
+    const lfd_dims dims = dims_of(pass);
+    const float *w = pass->tensors[0].data;
+    float *grad_w = pass->gradients ? pass->gradients[0] : NULL;
+    const lfd_argmaxes arg = lfd_layer_argmaxes(pass, grad_y->lower != NULL);
+    clear(grad_x->value, dims.batch * dims.n_in);
+    clear(grad_x->lower, dims.batch * dims.n_in);
+    clear(grad_x->upper, dims.batch * dims.n_in);
+    if (grad_y->value)
+        lfd_distance_backward(pass->context, &dims, pass->p, x->value, w, y->value, arg.value, grad_y->value,
+                              grad_x->value, grad_w);
+    if (grad_y->lower)
+        lfd_bounds_backward(pass->context, &dims, x->lower, x->upper, w, arg.lower, arg.upper, grad_y->lower,
+                            grad_y->upper, grad_x->lower, grad_x->upper, grad_w);
 }
 
-static void backward(const lfd_layer_pass *pass, const float *x, const float *y, const float *grad_y, float *grad_x) {
-    lfd_dims dims = dims_of(pass);
-    if (grad_x) memset(grad_x, 0, dims.batch * dims.n_in * sizeof *grad_x);
-    lfd_distance_backward(pass->context, &dims, pass->p, x, pass->tensors[0].data, y, argmax_of(pass), grad_y, grad_x,
-                          pass->gradients ? pass->gradients[0] : NULL);
+static double growth(const lfd_layer_pass *pass, double magnitude) {
+    return magnitude + lfd_layer_largest(&pass->tensors[0]);
 }
 
 const struct lfd_layer_ops lfd_layer_distance = {
     .kind = LINFDIST_LAYER_DISTANCE,
     .label = "distance",
     .tensor_count = 1,
+    .lipschitz = 1,
+    .exact_at_p = 1,
     .check = check,
     .describe = describe,
     .workspace = workspace,
     .forward = forward,
-    .forward_bounds = forward_bounds,
     .backward = backward,
+    .growth = growth,
 };

@@ -1,12 +1,13 @@
-/* The table of layers and what their descriptions share. */
+/* The table of layers and what they share. */
 #include "layer.h"
 
+#include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 static const struct lfd_layer_ops *const layers[] = {
-    &lfd_layer_distance,
-    &lfd_layer_mean_shift,
-    &lfd_layer_bias,
+    &lfd_layer_distance, &lfd_layer_mean_shift, &lfd_layer_bias, &lfd_layer_distance_conv,
+    &lfd_layer_linear,   &lfd_layer_conv,       &lfd_layer_tanh, &lfd_layer_relu,
 };
 
 const struct lfd_layer_ops *lfd_layer_find(int32_t kind) {
@@ -16,21 +17,127 @@ const struct lfd_layer_ops *lfd_layer_find(int32_t kind) {
     return NULL;
 }
 
-void lfd_layer_tensor(const lfd_layer_spec *spec, const char *suffix, int32_t role, int64_t rows, int64_t columns,
+/* ---- tensors ---- */
+
+void lfd_layer_tensor(const lfd_layer_spec *spec, const char *suffix, int32_t role, int32_t dims, const int64_t *shape,
                       lfd_tensor *tensor) {
     /* A name that does not fit is cut; lfd_model_create refuses names that are not unique. */
     (void)snprintf(tensor->name, sizeof tensor->name, "%s%s", spec->name, suffix);
     tensor->role = role;
-    tensor->dims = columns > 0 ? 2 : 1;
-    tensor->shape[0] = rows;
-    tensor->shape[1] = columns > 0 ? columns : 1;
-    for (int32_t i = 2; i < LINFDIST_MAX_DIMS; ++i) tensor->shape[i] = 1;
+    tensor->dims = dims;
+    for (int32_t i = 0; i < LINFDIST_MAX_DIMS; ++i) tensor->shape[i] = i < dims ? shape[i] : 1;
 }
 
-linfdist_status lfd_layer_check_elementwise(const lfd_layer_spec *spec) {
+void lfd_layer_kernel_tensor(const lfd_layer_spec *spec, lfd_tensor *tensor) {
+    const int64_t shape[] = {spec->out.channels, spec->in.channels / spec->groups, spec->window.kernel_h,
+                             spec->window.kernel_w};
+    lfd_layer_tensor(spec, ".weight", LINFDIST_ROLE_WEIGHT, 4, shape, tensor);
+}
+
+double lfd_layer_largest(const lfd_tensor *tensor) {
+    double largest = 0.0;
+    for (size_t i = 0; i < tensor->count; ++i) largest = fmax(largest, fabs((double)tensor->data[i]));
+    return largest;
+}
+
+/* ---- passes ---- */
+
+lfd_conv_dims lfd_layer_conv_dims(const lfd_layer_spec *spec, size_t batch) {
+    const lfd_window *window = &spec->window;
+    return (lfd_conv_dims){
+        .batch = batch,
+        .channels = (size_t)spec->in.channels,
+        .height = (size_t)spec->in.height,
+        .width = (size_t)spec->in.width,
+        .out_channels = (size_t)spec->out.channels,
+        .groups = (size_t)spec->groups,
+        .kernel_h = (size_t)window->kernel_h,
+        .kernel_w = (size_t)window->kernel_w,
+        .stride = (size_t)window->stride,
+        .padding = (size_t)window->padding,
+        .dilation = (size_t)window->dilation,
+        .out_height = (size_t)spec->out.height,
+        .out_width = (size_t)spec->out.width,
+    };
+}
+
+lfd_argmaxes lfd_layer_argmaxes(const lfd_layer_pass *pass, int bounded) {
+    const size_t count = pass->batch * (size_t)pass->spec->n_out;
+    lfd_argmaxes arg = {0};
+    if (!pass->workspace) return arg;
+    if (isinf(pass->p)) arg.value = pass->workspace;
+    if (!bounded) return arg;
+    arg.lower = (int32_t *)pass->workspace + count;
+    arg.upper = arg.lower + count;
+    return arg;
+}
+
+void lfd_layer_pass_on(const lfd_layer_pass *pass, const float *grad_y, float *grad_x) {
+    const size_t bytes = pass->batch * (size_t)pass->spec->n_out * sizeof *grad_x;
+    if (grad_x && grad_y) memcpy(grad_x, grad_y, bytes);
+    if (grad_x && !grad_y) memset(grad_x, 0, bytes);
+}
+
+/* ---- checks ---- */
+
+linfdist_status lfd_layer_check_elementwise(lfd_layer_spec *spec) {
+    if (spec->n_out == 0) spec->n_out = spec->n_in;
     if (spec->n_in != spec->n_out || spec->groups != 1) {
         return lfd_fail(LINFDIST_ERROR_SHAPE, "layer %s: n_in %lld, n_out %lld, groups %lld, must be n, n, 1",
                         spec->name, (long long)spec->n_in, (long long)spec->n_out, (long long)spec->groups);
     }
+    spec->out = spec->in;
+    return LINFDIST_OK;
+}
+
+static linfdist_status check_groups(const lfd_layer_spec *spec, const char *in_name, int64_t n_in, const char *out_name,
+                                    int64_t n_out) {
+    if (spec->groups >= 1 && n_in % spec->groups == 0 && n_out % spec->groups == 0) return LINFDIST_OK;
+    return lfd_fail(LINFDIST_ERROR_SHAPE, "layer %s: groups %lld must divide %s %lld and %s %lld", spec->name,
+                    (long long)spec->groups, in_name, (long long)n_in, out_name, (long long)n_out);
+}
+
+linfdist_status lfd_layer_check_dense(lfd_layer_spec *spec) {
+    LFD_TRY(lfd_check_count("n_out of a layer", spec->n_out, 1, INT32_MAX));
+    LFD_TRY(check_groups(spec, "n_in", spec->n_in, "n_out", spec->n_out));
+    spec->out = (lfd_extent){spec->n_out, 1, 1};
+    return LINFDIST_OK;
+}
+
+/* Positions of a window along one side of the image; 0 where none fits. */
+static int64_t positions(int64_t side, int64_t kernel, const lfd_window *window) {
+    const int64_t room = side + 2 * window->padding - window->dilation * (kernel - 1) - 1;
+    return room < 0 ? 0 : room / window->stride + 1;
+}
+
+linfdist_status lfd_layer_check_window(lfd_layer_spec *spec) {
+    lfd_window *window = &spec->window;
+    enum { SIDE_MOST = 1 << 15 };
+    LFD_TRY(lfd_check_count("kernel_h", window->kernel_h, 1, SIDE_MOST));
+    LFD_TRY(lfd_check_count("kernel_w", window->kernel_w, 1, SIDE_MOST));
+    LFD_TRY(lfd_check_count("stride", window->stride, 1, SIDE_MOST));
+    LFD_TRY(lfd_check_count("padding", window->padding, 0, SIDE_MOST));
+    LFD_TRY(lfd_check_count("dilation", window->dilation, 1, SIDE_MOST));
+    LFD_TRY(lfd_check_count("out_channels", window->out_channels, 1, INT32_MAX));
+    LFD_TRY(check_groups(spec, "channels", spec->in.channels, "out_channels", window->out_channels));
+    const int64_t height = positions(spec->in.height, window->kernel_h, window);
+    const int64_t width = positions(spec->in.width, window->kernel_w, window);
+    if (height == 0 || width == 0 || spec->in.channels > INT32_MAX / (window->kernel_h * window->kernel_w) ||
+        height > INT32_MAX / width || window->out_channels > INT32_MAX / (height * width)) {
+        return lfd_fail(
+            LINFDIST_ERROR_SHAPE,
+            "layer %s: a kernel of %lld x %lld does not fit %lld x %lld x %lld features with padding %lld and "
+            "dilation %lld, or makes more than 2^31 of them",
+            spec->name, (long long)window->kernel_h, (long long)window->kernel_w, (long long)spec->in.channels,
+            (long long)spec->in.height, (long long)spec->in.width, (long long)window->padding,
+            (long long)window->dilation);
+    }
+    const int64_t n_out = window->out_channels * height * width;
+    if (spec->n_out != 0 && spec->n_out != n_out) {
+        return lfd_fail(LINFDIST_ERROR_SHAPE, "layer %s: n_out is %lld, but its windows make %lld", spec->name,
+                        (long long)spec->n_out, (long long)n_out);
+    }
+    spec->n_out = n_out;
+    spec->out = (lfd_extent){window->out_channels, height, width};
     return LINFDIST_OK;
 }

@@ -1,69 +1,76 @@
-/* Mean shift: subtracts the mean of every feature, the batch's in TRAIN (the gradient flows through it), the running
- * one in EVALUATE. */
+/* Mean shift: subtracts the mean of every channel over batch and positions, the batch's in TRAIN (the gradient flows
+ * through it), the running one in EVALUATE. Bounds are shifted by the mean of the values. */
 #include "../ops.h"
 #include "layer.h"
-
-#include <string.h>
 
 static const float momentum = 0.1f;
 
 static void describe(const lfd_layer_spec *spec, lfd_tensor *tensors) {
-    lfd_layer_tensor(spec, ".mean_shift.running_mean", LINFDIST_ROLE_RUNNING_MEAN, spec->n_out, 0, &tensors[0]);
+    lfd_layer_tensor(spec, ".mean_shift.running_mean", LINFDIST_ROLE_RUNNING_MEAN, 1, &spec->in.channels, &tensors[0]);
 }
 
 /* The batch's mean until commit; the mean of the gradients in backward. */
-static void workspace(const lfd_layer_spec *spec, size_t max_batch, size_t *rows, size_t *columns) {
+static void workspace(const lfd_layer_spec *spec, size_t max_batch, int bounded, size_t *rows, size_t *columns) {
     (void)max_batch;
+    (void)bounded;
     *rows = 1;
-    *columns = (size_t)spec->n_out;
+    *columns = (size_t)spec->in.channels;
+}
+
+static size_t positions_of(const lfd_layer_spec *spec) {
+    return (size_t)(spec->in.height * spec->in.width);
 }
 
 static void shift(const lfd_layer_pass *pass, const float *x, const float *mean, float *y) {
-    lfd_channel_shift(pass->context, pass->batch, (size_t)pass->spec->n_out, 1, x, mean, y);
+    if (!x) return;
+    lfd_channel_shift(pass->context, pass->batch, (size_t)pass->spec->in.channels, positions_of(pass->spec), x, mean,
+                      y);
 }
 
-static void forward(const lfd_layer_pass *pass, const float *x, float *y) {
-    const float *mean = pass->tensors[0].data;
-    if (pass->mode == LINFDIST_TRAIN) {
-        lfd_channel_mean(pass->context, pass->batch, (size_t)pass->spec->n_out, 1, x, pass->workspace);
-        mean = pass->workspace;
-    }
-    shift(pass, x, mean, y);
+static void forward(const lfd_layer_pass *pass, const lfd_signal *x, const lfd_signal *y) {
+    const int batch_mean = pass->mode == LINFDIST_TRAIN;
+    const float *mean = batch_mean ? pass->workspace : pass->tensors[0].data;
+    if (batch_mean && x->value)
+        lfd_channel_mean(pass->context, pass->batch, (size_t)pass->spec->in.channels, positions_of(pass->spec),
+                         x->value, NULL, NULL, pass->workspace);
+    shift(pass, x->value, mean, y->value);
+    shift(pass, x->lower, mean, y->lower);
+    shift(pass, x->upper, mean, y->upper);
 }
 
-static void forward_bounds(const lfd_layer_pass *pass, const float *x_lower, const float *x_upper, float *y_lower,
-                           float *y_upper) {
-    shift(pass, x_lower, pass->tensors[0].data, y_lower);
-    shift(pass, x_upper, pass->tensors[0].data, y_upper);
-}
-
-/* dL/dx = dL/dy - mean over the batch of dL/dy. */
-static void backward(const lfd_layer_pass *pass, const float *x, const float *y, const float *grad_y, float *grad_x) {
-    size_t n = (size_t)pass->spec->n_out;
+/* dL/dx = dL/dy - the channel's mean of dL/dy; gradients of the bounds flow through the same mean. */
+static void backward(const lfd_layer_pass *pass, const lfd_signal *x, const lfd_signal *y, const lfd_signal *grad_y,
+                     const lfd_signal *grad_x) {
+    const size_t channels = (size_t)pass->spec->in.channels, positions = positions_of(pass->spec);
     (void)x;
     (void)y;
-    if (!grad_x) return;
-    if (pass->mode == LINFDIST_TRAIN) {
-        lfd_channel_mean(pass->context, pass->batch, n, 1, grad_y, pass->workspace);
-        shift(pass, grad_y, pass->workspace, grad_x);
-    } else {
-        memcpy(grad_x, grad_y, pass->batch * n * sizeof *grad_x);
-    }
+    lfd_layer_pass_on(pass, grad_y->lower, grad_x->lower);
+    lfd_layer_pass_on(pass, grad_y->upper, grad_x->upper);
+    lfd_layer_pass_on(pass, grad_y->value, grad_x->value);
+    if (!grad_x->value || pass->mode != LINFDIST_TRAIN) return;
+    lfd_channel_mean(pass->context, pass->batch, channels, positions, grad_y->value, grad_y->lower, grad_y->upper,
+                     pass->workspace);
+    shift(pass, grad_x->value, pass->workspace, grad_x->value);
 }
 
 static void commit(const lfd_layer_pass *pass) {
-    lfd_running_mean((size_t)pass->spec->n_out, momentum, pass->workspace, pass->tensors[0].data);
+    lfd_running_mean((size_t)pass->spec->in.channels, momentum, pass->workspace, pass->tensors[0].data);
+}
+
+static double growth(const lfd_layer_pass *pass, double magnitude) {
+    return magnitude + lfd_layer_largest(&pass->tensors[0]);
 }
 
 const struct lfd_layer_ops lfd_layer_mean_shift = {
     .kind = LINFDIST_LAYER_MEAN_SHIFT,
     .label = "mean_shift",
     .tensor_count = 1,
+    .lipschitz = 1,
     .check = lfd_layer_check_elementwise,
     .describe = describe,
     .workspace = workspace,
     .forward = forward,
-    .forward_bounds = forward_bounds,
     .backward = backward,
     .commit = commit,
+    .growth = growth,
 };

@@ -55,8 +55,61 @@ AT(linfdist_mlp_options, identity_value, 56);
 AT(linfdist_mlp_options, learned_scalar, 60);
 AT(linfdist_mlp_options, seed, 64);
 
+/* linfdist_layer */
+SIZE(linfdist_layer, 88);
+AT(linfdist_layer, struct_size, 0);
+AT(linfdist_layer, kind, 8);
+AT(linfdist_layer, name, 16);
+AT(linfdist_layer, n_out, 24);
+AT(linfdist_layer, groups, 32);
+AT(linfdist_layer, out_channels, 40);
+AT(linfdist_layer, kernel_h, 48);
+AT(linfdist_layer, kernel_w, 56);
+AT(linfdist_layer, stride, 64);
+AT(linfdist_layer, dilation, 72);
+AT(linfdist_layer, padding, 80);
+
+/* linfdist_model_options */
+SIZE(linfdist_model_options, 64);
+AT(linfdist_model_options, struct_size, 0);
+AT(linfdist_model_options, channels, 8);
+AT(linfdist_model_options, height, 16);
+AT(linfdist_model_options, width_px, 24);
+AT(linfdist_model_options, classes, 32);
+AT(linfdist_model_options, outputs, 40);
+AT(linfdist_model_options, learned_scalar, 44);
+AT(linfdist_model_options, identity_value, 48);
+AT(linfdist_model_options, seed, 56);
+
+/* linfdist_hybrid_options */
+SIZE(linfdist_hybrid_options, 80);
+AT(linfdist_hybrid_options, struct_size, 0);
+AT(linfdist_hybrid_options, channels, 8);
+AT(linfdist_hybrid_options, height, 16);
+AT(linfdist_hybrid_options, width_px, 24);
+AT(linfdist_hybrid_options, classes, 32);
+AT(linfdist_hybrid_options, depth, 40);
+AT(linfdist_hybrid_options, width, 48);
+AT(linfdist_hybrid_options, hidden, 56);
+AT(linfdist_hybrid_options, identity_value, 64);
+AT(linfdist_hybrid_options, seed, 72);
+
+/* linfdist_conv_options */
+SIZE(linfdist_conv_options, 80);
+AT(linfdist_conv_options, struct_size, 0);
+AT(linfdist_conv_options, channels, 8);
+AT(linfdist_conv_options, height, 16);
+AT(linfdist_conv_options, width_px, 24);
+AT(linfdist_conv_options, classes, 32);
+AT(linfdist_conv_options, width_factor, 40);
+AT(linfdist_conv_options, features, 48);
+AT(linfdist_conv_options, hidden, 56);
+AT(linfdist_conv_options, identity_value, 64);
+AT(linfdist_conv_options, learned_scalar, 68);
+AT(linfdist_conv_options, seed, 72);
+
 /* linfdist_model_info */
-SIZE(linfdist_model_info, 80);
+SIZE(linfdist_model_info, 88);
 AT(linfdist_model_info, struct_size, 0);
 AT(linfdist_model_info, channels, 8);
 AT(linfdist_model_info, height, 16);
@@ -68,15 +121,27 @@ AT(linfdist_model_info, tensors, 56);
 AT(linfdist_model_info, parameters, 64);
 AT(linfdist_model_info, learned_scalar, 72);
 AT(linfdist_model_info, has_statistics, 76);
+AT(linfdist_model_info, outputs, 80);
 
 /* linfdist_layer_info */
-SIZE(linfdist_layer_info, 48);
+SIZE(linfdist_layer_info, 136);
 AT(linfdist_layer_info, struct_size, 0);
 AT(linfdist_layer_info, kind, 8);
 AT(linfdist_layer_info, n_in, 16);
 AT(linfdist_layer_info, n_out, 24);
 AT(linfdist_layer_info, groups, 32);
 AT(linfdist_layer_info, name, 40);
+AT(linfdist_layer_info, in_channels, 48);
+AT(linfdist_layer_info, in_height, 56);
+AT(linfdist_layer_info, in_width, 64);
+AT(linfdist_layer_info, out_channels, 72);
+AT(linfdist_layer_info, out_height, 80);
+AT(linfdist_layer_info, out_width, 88);
+AT(linfdist_layer_info, kernel_h, 96);
+AT(linfdist_layer_info, kernel_w, 104);
+AT(linfdist_layer_info, stride, 112);
+AT(linfdist_layer_info, dilation, 120);
+AT(linfdist_layer_info, padding, 128);
 
 /* linfdist_tensor */
 SIZE(linfdist_tensor, 72);
@@ -177,6 +242,13 @@ VALUE(LINFDIST_TRAIN, 1);
 VALUE(LINFDIST_LAYER_DISTANCE, 1);
 VALUE(LINFDIST_LAYER_MEAN_SHIFT, 2);
 VALUE(LINFDIST_LAYER_BIAS, 3);
+VALUE(LINFDIST_LAYER_DISTANCE_CONV, 4);
+VALUE(LINFDIST_LAYER_LINEAR, 5);
+VALUE(LINFDIST_LAYER_CONV, 6);
+VALUE(LINFDIST_LAYER_TANH, 7);
+VALUE(LINFDIST_LAYER_RELU, 8);
+VALUE(LINFDIST_OUTPUTS_DISTANCES, 0);
+VALUE(LINFDIST_OUTPUTS_LOGITS, 1);
 VALUE(LINFDIST_DTYPE_F32, 1);
 VALUE(LINFDIST_ROLE_WEIGHT, 1);
 VALUE(LINFDIST_ROLE_BIAS, 2);
@@ -184,6 +256,7 @@ VALUE(LINFDIST_ROLE_SCALAR, 3);
 VALUE(LINFDIST_ROLE_RUNNING_MEAN, 4);
 VALUE(LINFDIST_RUN_INFERENCE, 0);
 VALUE(LINFDIST_RUN_TRAINING, 1);
+VALUE(LINFDIST_RUN_INTERVAL_TRAINING, 2);
 VALUE(LINFDIST_LOSS_MIXTURE, 1);
 VALUE(LINFDIST_LOSS_HINGE, 2);
 VALUE(LINFDIST_LOSS_CROSSENTROPY, 3);

@@ -45,7 +45,7 @@ void train_write(check *c, const train_case *t, const char *prefix) {
 const float *train_distances(check *c, const train_case *t, size_t batch) {
     const float *distances = NULL;
     int64_t rows = 0, columns = 0;
-    CHECK(c, linfdist_run_distances(t->run, &distances, &rows, &columns));
+    CHECK(c, linfdist_run_outputs(t->run, &distances, &rows, &columns));
     if (rows != (int64_t)batch || columns != (int64_t)t->classes)
         check_stop(c, "the run has distances of another shape");
     return distances;

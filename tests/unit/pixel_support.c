@@ -34,7 +34,7 @@ static void balance(linfdist_model *model) {
     pixel_normalize(x, normalized, SAMPLES);
     OK(linfdist_run_create(model, LINFDIST_RUN_INFERENCE, SAMPLES, &run));
     OK(linfdist_forward(run, normalized, PIXEL_N_IN, SAMPLES, LINFDIST_EVALUATE, INFINITY));
-    OK(linfdist_run_distances(run, &distances, &batch, &classes));
+    OK(linfdist_run_outputs(run, &distances, &batch, &classes));
     for (int k = 0; k < SAMPLES * PIXEL_CLASSES; ++k) bias[k % PIXEL_CLASSES] -= distances[k] / SAMPLES;
     linfdist_run_destroy(run);
 }
@@ -64,7 +64,7 @@ void pixel_predict(linfdist_run *run, const float *x, int64_t samples, int32_t *
     int64_t batch, classes;
     pixel_normalize(x, normalized, samples);
     OK(linfdist_forward(run, normalized, PIXEL_N_IN, samples, LINFDIST_EVALUATE, INFINITY));
-    OK(linfdist_run_distances(run, &distances, &batch, &classes));
+    OK(linfdist_run_outputs(run, &distances, &batch, &classes));
     OK(linfdist_margins(distances, NULL, batch, classes, predicted, margin));
     free(normalized);
 }

@@ -277,7 +277,7 @@ static void expected_step(const bed *b, float p, double eps, double step, float 
     const double scalar = (double)net_tensor(b->model, "scalar").data[0];
     pixel_normalize(b->x, normalized, SAMPLES);
     OK(linfdist_forward(b->run, normalized, N_IN, SAMPLES, LINFDIST_EVALUATE, p));
-    OK(linfdist_run_distances(b->run, &d, &batch, &classes));
+    OK(linfdist_run_outputs(b->run, &d, &batch, &classes));
     OK(linfdist_run_output_gradients(b->run, &grad, &grad_scalar));
     for (int i = 0; i < SAMPLES; ++i) {
         double sum = 0.0;

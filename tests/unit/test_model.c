@@ -215,7 +215,9 @@ static void expect_no_model(lfd_layer_spec *layers, int64_t count, linfdist_stat
 }
 
 static void test_bad_architectures(void **state) {
-    const lfd_layer_spec good[2] = {{LINFDIST_LAYER_DISTANCE, 6, 4, 1, "a"}, {LINFDIST_LAYER_BIAS, 4, 4, 1, "a"}};
+    const lfd_layer_spec good[2] = {{.kind = LINFDIST_LAYER_DISTANCE, .n_in = 6, .n_out = 4, .groups = 1, .name = "a"},
+                                    {.kind = LINFDIST_LAYER_BIAS, .n_in = 4, .n_out = 4, .groups = 1, .name = "a"}};
+    const lfd_layer_spec twin = {.kind = LINFDIST_LAYER_DISTANCE, .n_in = 5, .n_out = 4, .groups = 1, .name = "a"};
     lfd_layer_spec bad[2];
     (void)state;
 #define EXPECT_BAD(change, status, text)                                                                               \
@@ -236,8 +238,7 @@ static void test_bad_architectures(void **state) {
     EXPECT_BAD(bad[1].groups = 2, LINFDIST_ERROR_SHAPE, "groups 2");
     EXPECT_BAD(memset(bad[0].name, 'x', sizeof bad[0].name), LINFDIST_ERROR_INVALID_ARGUMENT, "name");
     EXPECT_BAD(bad[1].name[0] = '\0', LINFDIST_ERROR_INVALID_ARGUMENT, "name");
-    EXPECT_BAD((bad[0].n_out = 5, bad[1] = (lfd_layer_spec){LINFDIST_LAYER_DISTANCE, 5, 4, 1, "a"}),
-               LINFDIST_ERROR_INVALID_ARGUMENT, "two tensors are named a.weight");
+    EXPECT_BAD((bad[0].n_out = 5, bad[1] = twin), LINFDIST_ERROR_INVALID_ARGUMENT, "two tensors are named a.weight");
     memcpy(bad, good, sizeof bad);
     expect_no_model(bad, 0, LINFDIST_ERROR_INVALID_ARGUMENT, "layers");
     expect_no_model(bad, INT64_MAX, LINFDIST_ERROR_INVALID_ARGUMENT, "layers");

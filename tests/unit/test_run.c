@@ -37,7 +37,7 @@ static linfdist_run *make_run(linfdist_model *model, int32_t kind, int64_t batch
 static const float *distances_of(const linfdist_run *run) {
     const float *distances = NULL;
     int64_t batch, classes;
-    OK(linfdist_run_distances(run, &distances, &batch, &classes));
+    OK(linfdist_run_outputs(run, &distances, &batch, &classes));
     return distances;
 }
 
@@ -65,7 +65,7 @@ static void test_hand_made(void **state) {
     int64_t batch, classes;
     (void)state;
     OK(linfdist_forward(run, x, 2, 1, LINFDIST_EVALUATE, INFINITY));
-    OK(linfdist_run_distances(run, &l, &batch, &classes));
+    OK(linfdist_run_outputs(run, &l, &batch, &classes));
     assert_int_equal(batch, 1);
     assert_int_equal(classes, 2);
     assert_true(l[0] == 2.25f && l[1] == 0.5f);
@@ -348,7 +348,7 @@ static void test_failed_training_pass(void **state) {
     FAILS(linfdist_forward(run, x, N_IN, BATCH, LINFDIST_TRAIN, INFINITY), LINFDIST_ERROR_NOT_FINITE,
           "fc_dist.1 (bias)");
     assert_true(net_same(model, before));
-    FAILS(linfdist_run_distances(run, &distances, &batch, &classes), LINFDIST_ERROR_STATE, "forward");
+    FAILS(linfdist_run_outputs(run, &distances, &batch, &classes), LINFDIST_ERROR_STATE, "forward");
     FAILS(linfdist_run_output_gradients(run, &grad_d, &grad_s), LINFDIST_ERROR_STATE, "forward");
     FAILS(linfdist_forward_bounds(run, x, x, N_IN, BATCH), LINFDIST_ERROR_NOT_FINITE, "fc_dist.1 (bias)");
     linfdist_run_destroy(run);
@@ -445,14 +445,14 @@ static void test_states(void **state) {
     linfdist_tensor gradient = {.struct_size = sizeof gradient};
     (void)state;
     FAILS(linfdist_backward(run, NULL, 0), LINFDIST_ERROR_STATE, "forward");
-    FAILS(linfdist_run_distances(run, &lower, &batch, &classes), LINFDIST_ERROR_STATE, "forward");
+    FAILS(linfdist_run_outputs(run, &lower, &batch, &classes), LINFDIST_ERROR_STATE, "forward");
     FAILS(linfdist_run_bounds(run, &lower, &upper, &batch, &classes), LINFDIST_ERROR_STATE, "bounds");
     OK(linfdist_forward(run, x, N_IN, 2, LINFDIST_TRAIN, 8));
     FAILS(linfdist_run_bounds(run, &lower, &upper, &batch, &classes), LINFDIST_ERROR_STATE, "bounds");
     OK(linfdist_run_output_gradients(run, &grad_d, &grad_s));
     FAILS(linfdist_backward(run, grad_x, N_IN - 1), LINFDIST_ERROR_INVALID_ARGUMENT, "grad_x");
     grad_d[1] = NAN;
-    FAILS(linfdist_backward(run, grad_x, N_IN), LINFDIST_ERROR_NOT_FINITE, "grad_distances");
+    FAILS(linfdist_backward(run, grad_x, N_IN), LINFDIST_ERROR_NOT_FINITE, "grad_outputs");
     grad_d[1] = 1.0f;
     *grad_s = INFINITY;
     FAILS(linfdist_backward(run, grad_x, N_IN), LINFDIST_ERROR_NOT_FINITE, "grad_scalar");
@@ -480,7 +480,7 @@ static void test_bad_arguments(void **state) {
     float x[BATCH * N_IN] = {0}, y[BATCH * N_IN] = {0};
     (void)state;
     FAILS(linfdist_run_create(NULL, 0, 1, &none), LINFDIST_ERROR_INVALID_ARGUMENT, "model");
-    FAILS(linfdist_run_create(model, 2, 1, &none), LINFDIST_ERROR_INVALID_ARGUMENT, "kind is 2");
+    FAILS(linfdist_run_create(model, 3, 1, &none), LINFDIST_ERROR_INVALID_ARGUMENT, "kind is 3");
     FAILS(linfdist_run_create(model, 0, 0, &none), LINFDIST_ERROR_INVALID_ARGUMENT, "max_batch");
     FAILS(linfdist_run_create(model, 0, 1, NULL), LINFDIST_ERROR_INVALID_ARGUMENT, "run");
     assert_null(none);
@@ -583,7 +583,7 @@ static void *work(void *data) {
     if (linfdist_run_create(w->model, LINFDIST_RUN_INFERENCE, BATCH, &run) != LINFDIST_OK) ++w->mismatches;
     for (int i = 0; i < 50 && w->mismatches == 0; ++i) {
         w->mismatches += linfdist_forward(run, w->x, N_IN, BATCH, LINFDIST_EVALUATE, 30) != LINFDIST_OK;
-        w->mismatches += linfdist_run_distances(run, &distances, &batch, &classes) != LINFDIST_OK;
+        w->mismatches += linfdist_run_outputs(run, &distances, &batch, &classes) != LINFDIST_OK;
         w->mismatches += memcmp(distances, w->expected, BATCH * CLASSES * sizeof(float)) != 0;
     }
     linfdist_run_destroy(run);

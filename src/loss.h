@@ -1,0 +1,21 @@
+/* The losses without the public checks. */
+#ifndef LFD_LOSS_H
+#define LFD_LOSS_H
+
+#include "status.h"
+
+/* Finite outputs with margins of their own; contiguous batch x classes. */
+typedef struct lfd_loss_input {
+    const float *outputs, *margins;
+    const int32_t *labels;
+    int64_t batch, classes;
+    double logit_factor, margin_factor; /* z = logit_factor outputs, m = margin_factor margins */
+} lfd_loss_input;
+
+/* value and, each or NULL, the gradients by outputs, margins and the scalar of z = -scalar outputs. */
+linfdist_status lfd_loss_margins(const linfdist_loss *loss, const lfd_loss_input *input, double lambda, double *value,
+                                 float *grad_outputs, float *grad_margins, float *grad_scalar);
+/* eps that margins are divided by. */
+linfdist_status lfd_check_eps(double eps_normalized);
+
+#endif
