@@ -12,10 +12,10 @@ typedef struct span {
     size_t begin, count;
 } span;
 
-/* What one output position sees of a plane; its corner, the offset of kernel position (0, 0), may lie outside. */
+/* What one output position sees of a plane, and the offset of the first pixel of that, if any. */
 typedef struct window {
     span rows, columns;
-    ptrdiff_t corner;
+    size_t first;
 } window;
 
 static span span_inside(const lfd_conv_dims *d, size_t output, size_t kernel, size_t length) {
@@ -28,36 +28,38 @@ static span span_inside(const lfd_conv_dims *d, size_t output, size_t kernel, si
 
 static window window_at(const lfd_conv_dims *d, size_t position) {
     const size_t h = position / d->out_width, w = position % d->out_width;
-    const ptrdiff_t row = (ptrdiff_t)(h * d->stride) - (ptrdiff_t)d->padding;
-    const ptrdiff_t column = (ptrdiff_t)(w * d->stride) - (ptrdiff_t)d->padding;
-    return (window){span_inside(d, h, d->kernel_h, d->height), span_inside(d, w, d->kernel_w, d->width),
-                    row * (ptrdiff_t)d->width + column};
+    const span rows = span_inside(d, h, d->kernel_h, d->height), columns = span_inside(d, w, d->kernel_w, d->width);
+    const size_t row = h * d->stride + rows.begin * d->dilation - d->padding;
+    const size_t column = w * d->stride + columns.begin * d->dilation - d->padding;
+    return (window){rows, columns, row * d->width + column};
 }
 
 static int is_whole(const lfd_conv_dims *d, const window *seen) {
     return seen->rows.count == d->kernel_h && seen->columns.count == d->kernel_w;
 }
 
-/* A line: the kernel positions (i, seen->columns) of one channel, its pixels dilation apart; count of them, a constant
- * where speed matters. */
+/* Every line of pixels, dilation apart, that the window sees in the channels; count of them in a line, a constant where
+ * speed matters. */
 LFD_INLINE void take_lines(const lfd_conv_dims *d, const window *seen, size_t count, size_t channels, const float *x,
                            float *patch) {
     const size_t step = d->dilation, plane = d->height * d->width, kernel = d->kernel_h * d->kernel_w;
-    x += seen->corner + (ptrdiff_t)(seen->columns.begin * step);
-    patch += seen->columns.begin;
-    for (size_t c = 0; c < channels; ++c, x += plane, patch += kernel)
-        for (size_t i = seen->rows.begin; i < seen->rows.begin + seen->rows.count; ++i)
-            for (size_t j = 0; j < count; ++j) patch[i * d->kernel_w + j] = x[(i * d->width + j) * step];
+    x += seen->first;
+    patch += seen->rows.begin * d->kernel_w + seen->columns.begin;
+    for (size_t c = 0; c < channels; ++c)
+        for (size_t i = 0; i < seen->rows.count; ++i)
+            for (size_t j = 0; j < count; ++j)
+                patch[c * kernel + i * d->kernel_w + j] = x[c * plane + (i * d->width + j) * step];
 }
 
 LFD_INLINE void add_lines(const lfd_conv_dims *d, const window *seen, size_t count, size_t channels, const float *patch,
                           float *x) {
     const size_t step = d->dilation, plane = d->height * d->width, kernel = d->kernel_h * d->kernel_w;
-    x += seen->corner + (ptrdiff_t)(seen->columns.begin * step);
-    patch += seen->columns.begin;
-    for (size_t c = 0; c < channels; ++c, x += plane, patch += kernel)
-        for (size_t i = seen->rows.begin; i < seen->rows.begin + seen->rows.count; ++i)
-            for (size_t j = 0; j < count; ++j) x[(i * d->width + j) * step] += patch[i * d->kernel_w + j];
+    x += seen->first;
+    patch += seen->rows.begin * d->kernel_w + seen->columns.begin;
+    for (size_t c = 0; c < channels; ++c)
+        for (size_t i = 0; i < seen->rows.count; ++i)
+            for (size_t j = 0; j < count; ++j)
+                x[c * plane + (i * d->width + j) * step] += patch[c * kernel + i * d->kernel_w + j];
 }
 
 /* First pixel of the range's channels in the sample of a row. */
@@ -74,6 +76,7 @@ void lfd_patches_unfold(const lfd_conv_dims *dims, const lfd_patch_range *range,
         const window seen = window_at(dims, row % positions);
         const float *planes = x + planes_of(dims, range, row);
         if (!is_whole(dims, &seen)) memset(patches, 0, columns * sizeof *patches);
+        if (seen.rows.count == 0) continue;
         switch (seen.columns.count) {
         case 0: break;
         case 1: take_lines(dims, &seen, 1, range->channels, planes, patches); break;
@@ -90,6 +93,7 @@ void lfd_patches_fold(const lfd_conv_dims *dims, const lfd_patch_range *range, c
     for (size_t row = range->row; row < range->row + range->rows; ++row, patches += stride) {
         const window seen = window_at(dims, row % positions);
         float *planes = grad_x + planes_of(dims, range, row);
+        if (seen.rows.count == 0) continue;
         switch (seen.columns.count) {
         case 0: break;
         case 1: add_lines(dims, &seen, 1, range->channels, patches, planes); break;

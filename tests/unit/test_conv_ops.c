@@ -452,9 +452,8 @@ static void test_scratch(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_distances), cmocka_unit_test(test_padding_takes_part),
-        cmocka_unit_test(test_bounds),    cmocka_unit_test(test_whole_image),
-        cmocka_unit_test(test_scratch),
+        cmocka_unit_test(test_distances),   cmocka_unit_test(test_padding_takes_part), cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_whole_image), cmocka_unit_test(test_on_a_pool),          cmocka_unit_test(test_scratch),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
