@@ -11,15 +11,60 @@ elseif(NOT LINFDIST_BLIS STREQUAL "none")
 endif()
 
 set(linfdist_sources
-    lib/cpu.c lib/dispatch.c lib/math.c lib/patches.c lib/power.c lib/gemm/gemm.c
-    lib/ref/bounds.c lib/ref/elementwise.c lib/ref/linf.c lib/ref/lp.c
-    src/adam.c src/alloc.c src/ascent.c src/attack.c src/certifier.c src/checkpoint.c src/context.c src/conv_ops.c
-    src/decay.c src/file.c src/json.c src/lipschitz.c src/loss.c src/model.c src/model_file.c src/model_header.c
-    src/model_info.c src/nets.c src/operators.c src/ops.c src/optimizer.c src/options.c src/parallel.c src/product.c
-    src/random.c src/run.c src/run_calls.c src/run_pass.c src/safetensors.c src/schedule.c src/sequence.c src/status.c
-    src/units.c src/version.c
-    src/layers/activation.c src/layers/affine.c src/layers/bias.c src/layers/conv.c src/layers/conv_factors.c
-    src/layers/distance.c src/layers/distance_conv.c src/layers/layer.c src/layers/linear.c src/layers/mean_shift.c)
+    lib/cpu.c
+    lib/dispatch.c
+    lib/math.c
+    lib/patches.c
+    lib/power.c
+    lib/gemm/gemm.c
+    lib/ref/bounds.c
+    lib/ref/elementwise.c
+    lib/ref/linf.c
+    lib/ref/lp.c
+    src/adam.c
+    src/alloc.c
+    src/ascent.c
+    src/attack.c
+    src/certifier.c
+    src/checkpoint.c
+    src/context.c
+    src/conv_ops.c
+    src/decay.c
+    src/file.c
+    src/json.c
+    src/lipschitz.c
+    src/loss.c
+    src/model.c
+    src/model_file.c
+    src/model_header.c
+    src/model_info.c
+    src/nets.c
+    src/operators.c
+    src/ops.c
+    src/optimizer.c
+    src/options.c
+    src/parallel.c
+    src/product.c
+    src/random.c
+    src/run.c
+    src/run_calls.c
+    src/run_pass.c
+    src/safetensors.c
+    src/schedule.c
+    src/sequence.c
+    src/status.c
+    src/units.c
+    src/version.c
+    src/layers/activation.c
+    src/layers/affine.c
+    src/layers/bias.c
+    src/layers/conv.c
+    src/layers/conv_factors.c
+    src/layers/distance.c
+    src/layers/distance_conv.c
+    src/layers/layer.c
+    src/layers/linear.c
+    src/layers/mean_shift.c)
 set(linfdist_definitions LINFDIST_BUILD)
 foreach(isa IN LISTS linfdist_isas)
     set(source "${CMAKE_CURRENT_SOURCE_DIR}/lib/isa/${isa}.c")
