@@ -106,6 +106,20 @@ static inline void vi_compress_store(int32_t *p, vi a, vm m) {
 }
 static inline vi vi_lane_numbers(void) { return _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7); }
 
+static inline vf two_rows(const float *const *rows, size_t i) {
+    return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(rows[0] + i)), _mm_loadu_ps(rows[4] + i), 1);
+}
+/* out[c] = column i + c of LANES rows. */
+static inline void vf_columns_4(vf out[4], const float *const *rows, size_t i) {
+    vf a = two_rows(rows, i), b = two_rows(rows + 1, i), c = two_rows(rows + 2, i), d = two_rows(rows + 3, i);
+    __m256d ab = _mm256_castps_pd(_mm256_unpacklo_ps(a, b)), cd = _mm256_castps_pd(_mm256_unpacklo_ps(c, d));
+    out[0] = _mm256_castpd_ps(_mm256_unpacklo_pd(ab, cd));
+    out[1] = _mm256_castpd_ps(_mm256_unpackhi_pd(ab, cd));
+    ab = _mm256_castps_pd(_mm256_unpackhi_ps(a, b)), cd = _mm256_castps_pd(_mm256_unpackhi_ps(c, d));
+    out[2] = _mm256_castpd_ps(_mm256_unpacklo_pd(ab, cd));
+    out[3] = _mm256_castpd_ps(_mm256_unpackhi_pd(ab, cd));
+}
+
 static inline __m128 half_max(vf a) {
     return _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
 }

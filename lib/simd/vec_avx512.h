@@ -93,6 +93,23 @@ static inline vi vi_lane_numbers(void) {
     return _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
 }
 
+static inline vf four_rows(const float *const *rows, size_t i) {
+    vf four = _mm512_castps128_ps512(_mm_loadu_ps(rows[0] + i));
+    four = _mm512_mask_broadcast_f32x4(four, 0x00f0, _mm_loadu_ps(rows[4] + i));
+    four = _mm512_mask_broadcast_f32x4(four, 0x0f00, _mm_loadu_ps(rows[8] + i));
+    return _mm512_mask_broadcast_f32x4(four, 0xf000, _mm_loadu_ps(rows[12] + i));
+}
+/* out[c] = column i + c of LANES rows. */
+static inline void vf_columns_4(vf out[4], const float *const *rows, size_t i) {
+    vf a = four_rows(rows, i), b = four_rows(rows + 1, i), c = four_rows(rows + 2, i), d = four_rows(rows + 3, i);
+    __m512d ab = _mm512_castps_pd(_mm512_unpacklo_ps(a, b)), cd = _mm512_castps_pd(_mm512_unpacklo_ps(c, d));
+    out[0] = _mm512_castpd_ps(_mm512_unpacklo_pd(ab, cd));
+    out[1] = _mm512_castpd_ps(_mm512_unpackhi_pd(ab, cd));
+    ab = _mm512_castps_pd(_mm512_unpackhi_ps(a, b)), cd = _mm512_castps_pd(_mm512_unpackhi_ps(c, d));
+    out[2] = _mm512_castpd_ps(_mm512_unpacklo_pd(ab, cd));
+    out[3] = _mm512_castpd_ps(_mm512_unpackhi_pd(ab, cd));
+}
+
 /* out[i] = the largest lane of the i-th vector. */
 static inline void vf_max_lanes_4(float out[4], vf a, vf b, vf c, vf d) {
     vf ab = vf_max(_mm512_shuffle_f32x4(a, b, 0x88), _mm512_shuffle_f32x4(a, b, 0xdd));
