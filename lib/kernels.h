@@ -43,7 +43,8 @@ typedef struct lfd_adam {
     float epsilon;
 } lfd_adam;
 
-/* How large |x - w| can become in one column of one row of w while x stays in the range that the ranking was made for. */
+/* How large |x - w| can become in one column of one row of w while x stays in the range that the ranking was made for.
+ */
 typedef struct lfd_rank {
     float bound; /* of this column and of all that follow in the row's order */
     float w;

@@ -190,8 +190,7 @@ static void bounds_backward_x(const operation *op, const tile *t) {
 
 static void bounds_backward_w(const operation *op, const tile *t) {
     op->kernels->bounds_backward_w(&t->shape, op->x + t->x, op->xu + t->x, op->w + t->w, op->known_argmax + t->y,
-                                   op->known_argmax_u + t->y, op->grad_y + t->y, op->grad_yu + t->y,
-                                   op->grad_w + t->w);
+                                   op->known_argmax_u + t->y, op->grad_y + t->y, op->grad_yu + t->y, op->grad_w + t->w);
 }
 
 void lfd_bounds_forward(linfdist_context *context, const lfd_dims *dims, const float *xl, const float *xu,
@@ -285,8 +284,7 @@ static void move_running(void *data, size_t index) {
     (void)index;
     const running_job *job = data;
     const float keep = 1 - job->momentum;
-    for (size_t c = 0; c < job->channels; ++c)
-        job->running[c] = keep * job->running[c] + job->momentum * job->mean[c];
+    for (size_t c = 0; c < job->channels; ++c) job->running[c] = keep * job->running[c] + job->momentum * job->mean[c];
 }
 
 void lfd_running_mean(size_t channels, float momentum, const float *mean, float *running) {

@@ -5,13 +5,13 @@
 
 #include "cut.h"
 
-enum { SHORTEST = 64 };        /* rows below it stay dense */
-enum { WHOLE_ORDER = 16 };     /* outputs of a group up to which rows keep the whole order */
-enum { ORDER_SHARE = 4 };      /* elsewhere they keep the first quarter */
-enum { BUCKETS = 1024 };       /* of a row's bounds when it is ordered */
-enum { BLOCK = 32, HALF = 16 };/* samples in the lanes */
-enum { FEW = 2 };              /* up to here samples pass one by one */
-enum { STRIP = 16 };           /* outputs after which a tile may turn to the dense kernel */
+enum { SHORTEST = 64 };         /* rows below it stay dense */
+enum { WHOLE_ORDER = 16 };      /* outputs of a group up to which rows keep the whole order */
+enum { ORDER_SHARE = 4 };       /* elsewhere they keep the first quarter */
+enum { BUCKETS = 1024 };        /* of a row's bounds when it is ordered */
+enum { BLOCK = 32, HALF = 16 }; /* samples in the lanes */
+enum { FEW = 2 };               /* up to here samples pass one by one */
+enum { STRIP = 16 };            /* outputs after which a tile may turn to the dense kernel */
 
 struct lfd_pruned {
     size_t slices;
@@ -85,8 +85,10 @@ static void rank_row(void *data, size_t row) {
     for (size_t i = 0; i < n; ++i) {
         const float bound = bound_of(pruned, first + i, w[i]);
         const size_t position = next[bucket_of(&by, bound)]++;
-        if (position < depth) *rank_at(r, row, position) = (lfd_rank){bound, w[i], (uint32_t)i};
-        else if (bound > rest) rest = bound;
+        if (position < depth)
+            *rank_at(r, row, position) = (lfd_rank){bound, w[i], (uint32_t)i};
+        else if (bound > rest)
+            rest = bound;
     }
     pruned->rest[row] = rest;
     for (size_t position = depth; position-- > 0;) {
@@ -149,7 +151,7 @@ typedef struct pass {
     size_t n, lanes; /* inputs of a group; lanes of a block: 1 for rows as they are */
     cut batch, out;  /* blocks of samples; outputs of a group */
     const float *x, *xu, *w;
-    float *y, *yu; /* yu: a pass of bounds */
+    float *y, *yu;                   /* yu: a pass of bounds */
     const float *lanes_x, *lanes_xu; /* x in lanes: packed, or x itself */
     float *packed, *packed_u, *above, *below;
     atomic_size_t visited; /* terms */
@@ -265,8 +267,8 @@ static size_t run(linfdist_context *context, pass *p, float *scratch) {
     p->lanes = d->batch <= FEW ? 1 : d->batch <= HALF ? HALF : BLOCK;
     p->batch = cut_into(d->batch, BLOCK);
     /* A sample or two are done before other threads are awake. */
-    p->out = p->lanes == 1 ? whole(outputs)
-                           : cut_evenly(outputs, d->groups * p->batch.count, threads, 4 * STRIP, outputs);
+    p->out =
+        p->lanes == 1 ? whole(outputs) : cut_evenly(outputs, d->groups * p->batch.count, threads, 4 * STRIP, outputs);
     atomic_init(&p->visited, 0);
     p->above = scratch;
     p->below = p->above + rows * d->groups;
@@ -286,7 +288,7 @@ size_t lfd_pruned_forward(linfdist_context *context, const lfd_pruned *pruned, c
 }
 
 size_t lfd_pruned_bounds(linfdist_context *context, const lfd_pruned *pruned, const lfd_dims *dims, const float *xl,
-                       const float *xu, const float *w, float *yl, float *yu, float *scratch) {
+                         const float *xu, const float *w, float *yl, float *yu, float *scratch) {
     pass p = {.pruned = pruned, .dims = dims, .x = xl, .xu = xu, .w = w, .y = yl, .yu = yu};
     return run(context, &p, scratch);
 }

@@ -23,9 +23,9 @@ size_t lfd_pruned_scratch(size_t batch, size_t n_in, size_t groups);
 /* lfd_distance_forward at p = infinity. Returns the terms visited, of batch n_out n_in / groups; the samples of a block
  * all visit what one of them needs. */
 size_t lfd_pruned_forward(linfdist_context *context, const lfd_pruned *pruned, const lfd_dims *dims, const float *x,
-                        const float *w, float *y, float *scratch);
+                          const float *w, float *y, float *scratch);
 /* lfd_bounds_forward; returns the same. */
 size_t lfd_pruned_bounds(linfdist_context *context, const lfd_pruned *pruned, const lfd_dims *dims, const float *xl,
-                       const float *xu, const float *w, float *yl, float *yu, float *scratch);
+                         const float *xu, const float *w, float *yl, float *yu, float *scratch);
 
 #endif

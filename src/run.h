@@ -21,8 +21,8 @@ struct linfdist_run {
     lfd_signal *signals;
     lfd_signal *plain; /* bounds in the pairs alone: passes of linfdist_forward_bounds, which disturb no backward */
     int64_t kept_bounds;
-    void **workspaces; /* of the layers; NULL in inference runs */
-    float *scratch;    /* of one call of a layer */
+    void **workspaces;     /* of the layers; NULL in inference runs */
+    float *scratch;        /* of one call of a layer */
     void *const *prepared; /* of the layers (lfd_prepare), borrowed; NULL for none */
 
     size_t batch, bounds_batch; /* of the last pass; 0: no result */

@@ -60,8 +60,7 @@ size_t lfd_ref_ranked_forward(const lfd_shape *s, const lfd_ranked *ranked, size
     size_t visited = 0;
     for (size_t b = 0; b < s->batch; ++b)
         for (size_t o = 0; o < s->n_out; ++o)
-            visited +=
-                one_output(s, ranked, o, lanes, x + b * x_stride, above[b], w, y + b * s->y_stride + o);
+            visited += one_output(s, ranked, o, lanes, x + b * x_stride, above[b], w, y + b * s->y_stride + o);
     return visited;
 }
 

@@ -1,6 +1,6 @@
-/* l_inf forward passes in ranked order (kernels.def): two vectors of samples in the lanes, one column of one row of w at
- * a time, until no sample can gain from another. A row of a trained net needs a few columns of a thousand, so that most
- * of what is left is bringing samples into lanes and results out of them. */
+/* l_inf forward passes in ranked order (kernels.def): two vectors of samples in the lanes, one column of one row of w
+ * at a time, until no sample can gain from another. A row of a trained net needs a few columns of a thousand, so that
+ * most of what is left is bringing samples into lanes and results out of them. */
 
 /* Columns [0, n) of LANES rows, one vector per column, to to + column * step. */
 static inline void rows_to_lanes(const float *const *rows, size_t n, size_t step, float *to) {
@@ -18,8 +18,7 @@ static inline void rows_to_lanes(const float *const *rows, size_t n, size_t step
 void ISA(pack_lanes)(const lfd_shape *s, size_t lanes, const float *x, float *packed) {
     for (size_t first = 0; first < lanes; first += LANES) {
         const float *rows[LANES];
-        for (size_t lane = 0; lane < LANES; ++lane)
-            rows[lane] = x + smaller(first + lane, s->batch - 1) * s->x_stride;
+        for (size_t lane = 0; lane < LANES; ++lane) rows[lane] = x + smaller(first + lane, s->batch - 1) * s->x_stride;
         rows_to_lanes(rows, s->n_in, lanes, packed + first);
     }
 }
@@ -132,8 +131,7 @@ LFD_INLINE size_t ranked_rows(const lfd_shape *s, const lfd_ranked *ranked, size
         vf maxima[2] = {vf_set(0.0f), vf_set(0.0f)};
         visited += ranked_row(s, ranked, o, lanes, vectors, x + first, excess, w, maxima);
         for (size_t v = 0; v < vectors; ++v) vf_store(results[o % LANES] + v * LANES, maxima[v]);
-        if (o % LANES == LANES - 1 || o + 1 == s->n_out)
-            ranked_store(s, results, o - o % LANES, first, count, y);
+        if (o % LANES == LANES - 1 || o + 1 == s->n_out) ranked_store(s, results, o - o % LANES, first, count, y);
     }
     return visited * vectors * LANES;
 }
@@ -206,8 +204,8 @@ LFD_INLINE size_t interval_rows(const lfd_shape *s, const lfd_ranked *ranked, si
     memset(upper, 0, sizeof upper);
     for (size_t o = 0; o < s->n_out; ++o) {
         vf highest[2] = {zero, zero}, lowest[2] = {zero, zero};
-        visited += interval_row(s, ranked, o, lanes, vectors, xl + first, xu + first, outer, minus_inner, w, highest,
-                                lowest);
+        visited +=
+            interval_row(s, ranked, o, lanes, vectors, xl + first, xu + first, outer, minus_inner, w, highest, lowest);
         for (size_t v = 0; v < vectors; ++v) { /* adding +0 as bounds_store does */
             vf_store(lower[o % LANES] + v * LANES, vf_add(vf_sub(zero, lowest[v]), zero));
             vf_store(upper[o % LANES] + v * LANES, vf_add(highest[v], zero));

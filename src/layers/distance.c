@@ -62,7 +62,7 @@ static void pruned_forward(const lfd_layer_pass *pass, const lfd_signal *x, cons
     if (x->value) (void)lfd_pruned_forward(pass->context, pass->prepared, &dims, x->value, w, y->value, pass->scratch);
     if (x->lower)
         (void)lfd_pruned_bounds(pass->context, pass->prepared, &dims, x->lower, x->upper, w, y->lower, y->upper,
-                          pass->scratch);
+                                pass->scratch);
 }
 
 static void forward(const lfd_layer_pass *pass, const lfd_signal *x, const lfd_signal *y) {
