@@ -63,7 +63,7 @@ static inline float lfd_raised(float value) {
 typedef struct lfd_ranked {
     size_t slices, slice_stride; /* in ranks */
     const lfd_rank *ranks;       /* slices x n_out x LFD_SLICE */
-    const float *rest;           /* n_out: the bound of columns without rank; -FLT_MAX where all have one */
+    const float *rest;           /* n_out: the bound of the columns without rank */
 } lfd_ranked;
 
 /* kernels.def lists the kernels, one line each; here it becomes the table. */

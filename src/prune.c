@@ -6,11 +6,11 @@
 #include "cut.h"
 
 enum { SHORTEST = 64 };         /* rows below it stay dense */
-enum { WHOLE_ORDER = 16 };      /* outputs of a group up to which rows keep the whole order */
-enum { ORDER_SHARE = 4 };       /* elsewhere they keep the first quarter */
+enum { ORDER_SHARE = 4 };       /* rows keep this part of their order */
 enum { BUCKETS = 1024 };        /* of a row's bounds when it is ordered */
 enum { BLOCK = 32, HALF = 16 }; /* samples in the lanes */
-enum { FEW = 2 };               /* up to here samples pass one by one */
+enum { FEW = 2 };               /* up to here samples pass one by one, */
+enum { ALONE_SHORTEST = 384 };  /* through rows that are at least so long; shorter ones stay dense */
 enum { STRIP = 16 };            /* outputs after which a tile may turn to the dense kernel */
 
 struct lfd_pruned {
@@ -81,7 +81,6 @@ static void rank_row(void *data, size_t row) {
     size_t next[BUCKETS];
     float rest = -FLT_MAX;
     count_buckets(pruned, &by, first, n, w, next);
-    for (size_t i = n; i < depth; ++i) *rank_at(r, row, i) = (lfd_rank){-FLT_MAX, 0.0f, 0};
     for (size_t i = 0; i < n; ++i) {
         const float bound = bound_of(pruned, first + i, w[i]);
         const size_t position = next[bucket_of(&by, bound)]++;
@@ -96,12 +95,6 @@ static void rank_row(void *data, size_t row) {
         if (rank->bound > rest) rest = rank->bound;
         rank->bound = rest;
     }
-}
-
-static size_t slices_of(const lfd_dims *dims) {
-    const size_t n = dims->n_in / dims->groups;
-    if (dims->n_out / dims->groups <= WHOLE_ORDER) return (n + LFD_SLICE - 1) / LFD_SLICE;
-    return n / (ORDER_SHARE * LFD_SLICE);
 }
 
 static linfdist_status allocate(const linfdist_context *context, const lfd_dims *dims, lfd_pruned *pruned) {
@@ -122,7 +115,7 @@ linfdist_status lfd_pruned_create(linfdist_context *context, const lfd_dims *dim
     if (dims->n_in / dims->groups < SHORTEST) return LINFDIST_OK;
     LFD_TRY(lfd_alloc_zero(context, 1, sizeof(lfd_pruned), "ranks of inputs", &memory));
     lfd_pruned *made = memory;
-    made->slices = slices_of(dims);
+    made->slices = (dims->n_in / dims->groups / ORDER_SHARE + LFD_SLICE - 1) / LFD_SLICE;
     const linfdist_status status = allocate(context, dims, made);
     if (status != LINFDIST_OK) {
         lfd_pruned_destroy(context, made);
@@ -151,8 +144,7 @@ typedef struct pass {
     size_t n, lanes; /* inputs of a group; lanes of a block: 1 for rows as they are */
     cut batch, out;  /* blocks of samples; outputs of a group */
     const float *x, *xu, *w;
-    float *y, *yu;                   /* yu: a pass of bounds */
-    const float *lanes_x, *lanes_xu; /* x in lanes: packed, or x itself */
+    float *y, *yu; /* yu: a pass of bounds */
     float *packed, *packed_u, *above, *below;
     atomic_size_t visited; /* terms */
 } pass;
@@ -178,6 +170,10 @@ static void repeat_last(float *values, size_t count, size_t lanes) {
     for (size_t lane = count; lane < lanes; ++lane) values[lane] = values[count - 1];
 }
 
+static int is_short(const pass *p) {
+    return p->lanes == 1 && p->n < ALONE_SHORTEST;
+}
+
 /* One block's samples into lanes, and how far they leave the range. */
 static void load_block(void *data, size_t block) {
     const pass *p = data;
@@ -185,7 +181,7 @@ static void load_block(void *data, size_t block) {
     const size_t rows = rows_of(p, block), x = block * BLOCK * d->x_stride, packed = block * p->lanes * d->n_in;
     const lfd_shape all = {.batch = rows, .n_in = d->n_in, .x_stride = d->x_stride};
     const lfd_shape part = {.batch = rows, .n_in = p->n, .x_stride = d->x_stride};
-    for (size_t group = 0; group < d->groups; ++group) {
+    for (size_t group = 0; group < d->groups && !is_short(p); ++group) {
         const size_t input = group * p->n, excess = excess_at(p, block, group);
         p->kernels->range_excess(&part, p->x + x + input, p->xu + x + input, p->pruned->low + input,
                                  p->pruned->high + input, p->above + excess, p->below + excess);
@@ -225,18 +221,25 @@ static size_t run_ranked(const pass *p, const tile *t) {
     const lfd_ranked ranked = {p->pruned->slices, d->n_out * LFD_SLICE, p->pruned->ranks + t->out * LFD_SLICE,
                                p->pruned->rest + t->out};
     const size_t excess = excess_at(p, t->block, t->group), y = t->block * BLOCK * d->y_stride + t->out;
-    const size_t x = (t->block * d->n_in + t->group * p->n) * p->lanes;
+    const size_t x = t->block * BLOCK * d->x_stride + t->group * p->n;
+    const size_t packed = (t->block * d->n_in + t->group * p->n) * p->lanes;
     const float *w = p->w + t->out * d->w_stride;
     if (p->yu)
-        return p->kernels->ranked_bounds(&shape, &ranked, p->lanes, p->lanes_x + x, p->lanes_xu + x, p->above + excess,
-                                         p->below + excess, w, p->y + y, p->yu + y);
-    return p->kernels->ranked_forward(&shape, &ranked, p->lanes, p->lanes_x + x, p->above + excess, w, p->y + y);
+        return p->kernels->ranked_bounds(&shape, &ranked, p->lanes, p->x + x, p->xu + x, p->packed + packed,
+                                         p->packed_u + packed, p->above + excess, p->below + excess, w, p->y + y,
+                                         p->yu + y);
+    return p->kernels->ranked_forward(&shape, &ranked, p->lanes, p->x + x, p->packed + packed, p->above + excess, w,
+                                      p->y + y);
 }
 
 /* Where a strip visits so many terms that the dense kernel is faster, it does the rest of the tile. */
 static int too_many(const pass *p, const tile *strip, size_t visited) {
-    const size_t all = strip->count * p->n;
-    return p->lanes == 1 ? visited > rows_of(p, strip->block) * (all / 32) : visited > p->lanes * (all / 2);
+    return visited > rows_of(p, strip->block) * strip->count * p->n / 2;
+}
+
+static void finish_dense(pass *p, const tile *t) {
+    run_dense(p, t);
+    atomic_fetch_add_explicit(&p->visited, rows_of(p, t->block) * t->count * p->n, memory_order_relaxed);
 }
 
 static void run_tile(void *data, size_t index) {
@@ -244,7 +247,11 @@ static void run_tile(void *data, size_t index) {
     const size_t block = index % p->batch.count, part = index / p->batch.count % p->out.count;
     const size_t group = index / p->batch.count / p->out.count, begin = group * p->out.length + part * p->out.step;
     const size_t end = begin + smaller(p->out.step, p->out.length - part * p->out.step);
-    tile strip = {.block = block, .group = group, .out = begin};
+    tile strip = {.block = block, .group = group, .out = begin, .count = end - begin};
+    if (is_short(p)) {
+        finish_dense(p, &strip);
+        return;
+    }
     while (strip.out < end) {
         strip.count = smaller(strip.out == begin ? STRIP : 4 * STRIP, end - strip.out);
         const size_t visited = run_ranked(p, &strip);
@@ -253,8 +260,7 @@ static void run_tile(void *data, size_t index) {
         strip.out += strip.count;
         if (!dense || strip.out == end) continue;
         strip.count = end - strip.out;
-        run_dense(p, &strip);
-        atomic_fetch_add_explicit(&p->visited, rows_of(p, block) * strip.count * p->n, memory_order_relaxed);
+        finish_dense(p, &strip);
         return;
     }
 }
@@ -274,8 +280,6 @@ static size_t run(linfdist_context *context, pass *p, float *scratch) {
     p->below = p->above + rows * d->groups;
     p->packed = p->below + rows * d->groups;
     p->packed_u = p->packed + rows * d->n_in;
-    p->lanes_x = p->lanes == 1 ? p->x : p->packed;
-    p->lanes_xu = p->lanes == 1 ? p->xu : p->packed_u;
     lfd_parallel_for(context, load_block, p, p->batch.count);
     lfd_parallel_for(context, run_tile, p, p->batch.count * d->groups * p->out.count);
     return atomic_load(&p->visited);

@@ -12,7 +12,7 @@
 typedef struct lfd_pruned lfd_pruned;
 
 /* For weights w and inputs that usually lie in [low, high] (n_in each); w must stay as it is, low and high are copied.
- * It takes at most about three quarters of the weights' memory, for up to 16 outputs of a group three times it.
+ * It takes about three quarters of the weights' memory.
  * *pruned is NULL where rows are too short to gain. */
 linfdist_status lfd_pruned_create(linfdist_context *context, const lfd_dims *dims, const float *w, const float *low,
                                   const float *high, lfd_pruned **pruned);

@@ -31,36 +31,30 @@ void lfd_ref_range_excess(const lfd_shape *s, const float *xl, const float *xu, 
 
 /* Rounding is monotone: where |x - w| <= bound + above in real numbers, the rounded difference is at most the rounded
  * sum. So the test below needs no slack, as long as bound and above are rounded upwards. */
-static size_t one_output(const lfd_shape *s, const lfd_ranked *ranked, size_t o, size_t lanes, const float *x,
-                         float above, const float *w, float *y) {
-    float maximum = 0.0f;
+static size_t one_output(const lfd_shape *s, const lfd_ranked *ranked, size_t o, const float *x, float above,
+                         const float *w, float *y) {
     size_t visited = 0;
+    *y = 0.0f;
     for (size_t slice = 0; slice < ranked->slices; ++slice) {
         const lfd_rank *ranks = ranked->ranks + slice * ranked->slice_stride + o * LFD_SLICE;
         for (size_t k = 0; k < LFD_SLICE; ++k, ++visited) {
-            if (maximum >= ranks[k].bound + above) {
-                *y = maximum;
-                return visited;
-            }
-            const float distance = fabsf(x[ranks[k].column * lanes] - ranks[k].w);
-            maximum = distance > maximum ? distance : maximum;
+            if (*y >= ranks[k].bound + above) return visited;
+            *y = larger(*y, fabsf(x[ranks[k].column] - ranks[k].w));
         }
     }
-    for (size_t i = 0; i < s->n_in && !(maximum >= ranked->rest[o] + above); ++i, ++visited) {
-        const float distance = fabsf(x[i * lanes] - w[o * s->w_stride + i]);
-        maximum = distance > maximum ? distance : maximum;
-    }
-    *y = maximum;
-    return visited;
+    if (*y >= ranked->rest[o] + above) return visited;
+    for (size_t i = 0; i < s->n_in; ++i) *y = larger(*y, fabsf(x[i] - w[o * s->w_stride + i]));
+    return visited + s->n_in;
 }
 
 size_t lfd_ref_ranked_forward(const lfd_shape *s, const lfd_ranked *ranked, size_t lanes, const float *x,
-                              const float *above, const float *w, float *y) {
-    const size_t x_stride = lanes == 1 ? s->x_stride : 1;
+                              const float *packed, const float *above, const float *w, float *y) {
     size_t visited = 0;
+    (void)lanes;
+    (void)packed;
     for (size_t b = 0; b < s->batch; ++b)
         for (size_t o = 0; o < s->n_out; ++o)
-            visited += one_output(s, ranked, o, lanes, x + b * x_stride, above[b], w, y + b * s->y_stride + o);
+            visited += one_output(s, ranked, o, x + b * s->x_stride, above[b], w, y + b * s->y_stride + o);
     return visited;
 }
 
@@ -75,37 +69,36 @@ static int settled(const interval *y, float bound) {
 
 static void widen(interval *y, float l, float u, float w) {
     const float from_lower = w - l, to_upper = u - w;
-    const float farthest = from_lower > to_upper ? from_lower : to_upper;
-    const float nearest = from_lower < to_upper ? -from_lower : -to_upper;
-    if (farthest > y->upper) y->upper = farthest;
-    if (nearest > y->lower) y->lower = nearest;
+    y->upper = larger(larger(from_lower, to_upper), y->upper);
+    y->lower = larger(from_lower < to_upper ? -from_lower : -to_upper, y->lower);
 }
 
-static size_t one_interval(const lfd_shape *s, const lfd_ranked *ranked, size_t o, size_t lanes, const float *xl,
-                           const float *xu, const float *w, interval *y) {
+static size_t one_interval(const lfd_shape *s, const lfd_ranked *ranked, size_t o, const float *xl, const float *xu,
+                           const float *w, interval *y) {
     size_t visited = 0;
     for (size_t slice = 0; slice < ranked->slices; ++slice) {
         const lfd_rank *ranks = ranked->ranks + slice * ranked->slice_stride + o * LFD_SLICE;
         for (size_t k = 0; k < LFD_SLICE; ++k, ++visited) {
             if (settled(y, ranks[k].bound)) return visited;
-            widen(y, xl[ranks[k].column * lanes], xu[ranks[k].column * lanes], ranks[k].w);
+            widen(y, xl[ranks[k].column], xu[ranks[k].column], ranks[k].w);
         }
     }
-    for (size_t i = 0; i < s->n_in && !settled(y, ranked->rest[o]); ++i, ++visited)
-        widen(y, xl[i * lanes], xu[i * lanes], w[o * s->w_stride + i]);
-    return visited;
+    if (settled(y, ranked->rest[o])) return visited;
+    for (size_t i = 0; i < s->n_in; ++i) widen(y, xl[i], xu[i], w[o * s->w_stride + i]);
+    return visited + s->n_in;
 }
 
 size_t lfd_ref_ranked_bounds(const lfd_shape *s, const lfd_ranked *ranked, size_t lanes, const float *xl,
-                             const float *xu, const float *above, const float *below, const float *w, float *yl,
-                             float *yu) {
-    const size_t x_stride = lanes == 1 ? s->x_stride : 1;
+                             const float *xu, const float *packed_l, const float *packed_u, const float *above,
+                             const float *below, const float *w, float *yl, float *yu) {
     size_t visited = 0;
+    (void)lanes;
+    (void)packed_l;
+    (void)packed_u;
     for (size_t b = 0; b < s->batch; ++b)
         for (size_t o = 0; o < s->n_out; ++o) {
-            const size_t x = b * x_stride;
             interval y = {.below = below[b], .above = above[b]};
-            visited += one_interval(s, ranked, o, lanes, xl + x, xu + x, w, &y);
+            visited += one_interval(s, ranked, o, xl + b * s->x_stride, xu + b * s->x_stride, w, &y);
             yl[b * s->y_stride + o] = y.lower;
             yu[b * s->y_stride + o] = y.upper;
         }

@@ -86,16 +86,16 @@ LFD_INLINE void ranked_store(const lfd_shape *s, float from[LANES][2 * LANES], s
     }
 }
 
-LFD_INLINE int all_lanes(vm a) {
-    return vm_bits(a) == (1u << LANES) - 1u;
-}
+/* One bit per lane of a vector, and all of them. */
+#define ALL_LANES ((1u << LANES) - 1u)
 
-/* The maxima of all samples reach what columns from here on can give. */
-LFD_INLINE int ranked_settled(size_t vectors, const vf *maxima, const vf *above, float bound) {
+/* Bit i: sample i may still gain from columns with this bound. */
+LFD_INLINE uint32_t ranked_open(size_t vectors, const vf *maxima, const vf *above, float bound) {
     const vf most = vf_set(bound);
+    uint32_t open = 0;
     for (size_t v = 0; v < vectors; ++v)
-        if (!all_lanes(vf_at_least(maxima[v], vf_add(most, above[v])))) return 0;
-    return 1;
+        open |= (ALL_LANES & ~vm_bits(vf_at_least(maxima[v], vf_add(most, above[v])))) << v * LANES;
+    return open;
 }
 
 LFD_INLINE void ranked_visit(size_t vectors, vf *maxima, const float *x, float w) {
@@ -104,59 +104,118 @@ LFD_INLINE void ranked_visit(size_t vectors, vf *maxima, const float *x, float w
         maxima[v] = vf_max_magnitude(maxima[v], vf_difference(vf_load(x + v * LANES), vf_set(w)));
 }
 
-/* Row o against vectors vectors of samples. Returns the columns visited. */
-LFD_INLINE size_t ranked_row(const lfd_shape *s, const lfd_ranked *ranked, size_t o, size_t lanes, size_t vectors,
-                             const float *x, const vf *above, const float *w, vf *maxima) {
+/* Row o against vectors vectors of samples. Returns the samples that ranks do not settle; columns: how many it visited.
+ */
+LFD_INLINE uint32_t ranked_row(const lfd_ranked *ranked, size_t o, size_t lanes, size_t vectors, const float *packed,
+                               const vf *above, vf *maxima, size_t *columns) {
     for (size_t slice = 0; slice < ranked->slices; ++slice) {
         const lfd_rank *ranks = ranked->ranks + slice * ranked->slice_stride + o * LFD_SLICE;
         for (size_t k = 0; k < LFD_SLICE; ++k) {
-            if (ranked_settled(vectors, maxima, above, ranks[k].bound)) return slice * LFD_SLICE + k;
-            ranked_visit(vectors, maxima, x + ranks[k].column * lanes, ranks[k].w);
+            *columns = slice * LFD_SLICE + k;
+            if (!ranked_open(vectors, maxima, above, ranks[k].bound)) return 0;
+            ranked_visit(vectors, maxima, packed + ranks[k].column * lanes, ranks[k].w);
         }
     }
-    if (ranked_settled(vectors, maxima, above, ranked->rest[o])) return ranked->slices * LFD_SLICE;
-    for (size_t i = 0; i < s->n_in; ++i) ranked_visit(vectors, maxima, x + i * lanes, w[o * s->w_stride + i]);
-    return ranked->slices * LFD_SLICE + s->n_in;
+    *columns = ranked->slices * LFD_SLICE;
+    return ranked_open(vectors, maxima, above, ranked->rest[o]);
+}
+
+/* max over columns of |x - w|. */
+static float whole_row(size_t n, const float *x, const float *w) {
+    vf maxima[4];
+    float out[4];
+    size_t i = 0;
+    for (size_t c = 0; c < 4; ++c) maxima[c] = vf_set(0.0f);
+    for (; i + 4 * LANES <= n; i += 4 * LANES) LFD_UNROLL
+    for (size_t c = 0; c < 4; ++c) {
+        const size_t at = i + c * LANES;
+        maxima[c] = vf_max_magnitude(maxima[c], vf_difference(vf_load(x + at), vf_load(w + at)));
+    }
+    for (; i + LANES <= n; i += LANES)
+        maxima[0] = vf_max_magnitude(maxima[0], vf_difference(vf_load(x + i), vf_load(w + i)));
+    if (i < n)
+        maxima[1] = vf_max_magnitude(maxima[1], vf_difference(vf_load_part(x + i, n - i), vf_load_part(w + i, n - i)));
+    vf_max_lanes_4(out, maxima[0], maxima[1], maxima[2], maxima[3]);
+    return larger(larger(out[0], out[1]), larger(out[2], out[3]));
+}
+
+/* The rows of the open samples [first, first + count) against all columns of row o. Returns the terms. */
+LFD_INLINE size_t ranked_finish(const lfd_shape *s, uint32_t open, size_t first, size_t count, size_t o, const float *x,
+                                const float *w, float *results) {
+    size_t terms = 0;
+    for (; open; open &= open - 1) {
+        const size_t lane = (size_t)__builtin_ctz(open);
+        if (lane >= count) break;
+        results[lane] = whole_row(s->n_in, x + (first + lane) * s->x_stride, w + o * s->w_stride);
+        terms += s->n_in;
+    }
+    return terms;
 }
 
 LFD_INLINE size_t ranked_rows(const lfd_shape *s, const lfd_ranked *ranked, size_t lanes, size_t vectors, size_t first,
-                              const float *x, const float *above, const float *w, float *y) {
+                              const float *x, const float *packed, const float *above, const float *w, float *y) {
     const size_t count = smaller(vectors * LANES, s->batch - first);
     float results[LANES][2 * LANES];
     vf excess[2];
-    size_t visited = 0;
+    size_t terms = 0;
     for (size_t v = 0; v < vectors; ++v) excess[v] = vf_load(above + first + v * LANES);
     memset(results, 0, sizeof results);
     for (size_t o = 0; o < s->n_out; ++o) {
         vf maxima[2] = {vf_set(0.0f), vf_set(0.0f)};
-        visited += ranked_row(s, ranked, o, lanes, vectors, x + first, excess, w, maxima);
+        size_t columns;
+        const uint32_t open = ranked_row(ranked, o, lanes, vectors, packed + first, excess, maxima, &columns);
         for (size_t v = 0; v < vectors; ++v) vf_store(results[o % LANES] + v * LANES, maxima[v]);
+        terms += columns * count;
+        if (open) terms += ranked_finish(s, open, first, count, o, x, w, results[o % LANES]);
         if (o % LANES == LANES - 1 || o + 1 == s->n_out) ranked_store(s, results, o - o % LANES, first, count, y);
     }
-    return visited * vectors * LANES;
+    return terms;
+}
+
+/* One sample: a column at a time, without lanes. */
+static size_t ranked_single(const lfd_shape *s, const lfd_ranked *ranked, const float *x, float above, const float *w,
+                            size_t o, float *y) {
+    float maximum = 0.0f;
+    for (size_t slice = 0; slice < ranked->slices; ++slice) {
+        const lfd_rank *ranks = ranked->ranks + slice * ranked->slice_stride + o * LFD_SLICE;
+        for (size_t k = 0; k < LFD_SLICE; ++k) {
+            *y = maximum;
+            if (maximum >= ranks[k].bound + above) return slice * LFD_SLICE + k;
+            maximum = larger(fabsf(x[ranks[k].column] - ranks[k].w), maximum);
+        }
+    }
+    *y = maximum;
+    if (maximum >= ranked->rest[o] + above) return ranked->slices * LFD_SLICE;
+    *y = whole_row(s->n_in, x, w + o * s->w_stride);
+    return ranked->slices * LFD_SLICE + s->n_in;
 }
 
 size_t ISA(ranked_forward)(const lfd_shape *s, const lfd_ranked *ranked, size_t lanes, const float *x,
-                           const float *above, const float *w, float *y) {
-    size_t visited = 0, first = 0;
-    if (lanes == 1) return lfd_ref_ranked_forward(s, ranked, lanes, x, above, w, y);
+                           const float *packed, const float *above, const float *w, float *y) {
+    size_t terms = 0, first = 0;
+    for (size_t b = 0; lanes == 1 && b < s->batch; ++b)
+        for (size_t o = 0; o < s->n_out; ++o)
+            terms += ranked_single(s, ranked, x + b * s->x_stride, above[b], w, o, y + b * s->y_stride + o);
+    if (lanes == 1) return terms;
     for (; first + LANES < s->batch; first += 2 * LANES)
-        visited += ranked_rows(s, ranked, lanes, 2, first, x, above, w, y);
-    if (first < s->batch) visited += ranked_rows(s, ranked, lanes, 1, first, x, above, w, y);
-    return visited;
+        terms += ranked_rows(s, ranked, lanes, 2, first, x, packed, above, w, y);
+    if (first < s->batch) terms += ranked_rows(s, ranked, lanes, 1, first, x, packed, above, w, y);
+    return terms;
 }
 
 /* ---- bounds ---- */
 
 /* The upper bound as above; the lower one is the negated lowest, against the negated excess below. */
-LFD_INLINE int interval_settled(size_t vectors, const vf *highest, const vf *lowest, const vf *above,
-                                const vf *minus_below, float bound) {
+LFD_INLINE uint32_t interval_open(size_t vectors, const vf *highest, const vf *lowest, const vf *above,
+                                  const vf *minus_below, float bound) {
     const vf most = vf_set(bound);
+    uint32_t open = 0;
     for (size_t v = 0; v < vectors; ++v) {
-        if (!all_lanes(vf_at_least(highest[v], vf_add(most, above[v])))) return 0;
-        if (!all_lanes(vf_at_least(vf_sub(minus_below[v], most), lowest[v]))) return 0;
+        const uint32_t upper = vm_bits(vf_at_least(highest[v], vf_add(most, above[v])));
+        const uint32_t lower = vm_bits(vf_at_least(vf_sub(minus_below[v], most), lowest[v]));
+        open |= (ALL_LANES & ~(upper & lower)) << v * LANES;
     }
-    return 1;
+    return open;
 }
 
 LFD_INLINE void interval_visit(size_t vectors, vf *highest, vf *lowest, const float *xl, const float *xu, float w) {
@@ -169,60 +228,129 @@ LFD_INLINE void interval_visit(size_t vectors, vf *highest, vf *lowest, const fl
     }
 }
 
-LFD_INLINE size_t interval_row(const lfd_shape *s, const lfd_ranked *ranked, size_t o, size_t lanes, size_t vectors,
-                               const float *xl, const float *xu, const vf *above, const vf *minus_below, const float *w,
-                               vf *highest, vf *lowest) {
+/* Samples in lanes, row-major and packed, with how far they leave the range. */
+typedef struct interval_samples {
+    size_t lanes;
+    const float *xl, *xu, *packed_l, *packed_u, *above, *below;
+} interval_samples;
+
+LFD_INLINE uint32_t interval_row(const lfd_ranked *ranked, size_t o, size_t vectors, const interval_samples *x,
+                                 size_t first, const vf *above, const vf *minus_below, vf *highest, vf *lowest,
+                                 size_t *columns) {
     for (size_t slice = 0; slice < ranked->slices; ++slice) {
         const lfd_rank *ranks = ranked->ranks + slice * ranked->slice_stride + o * LFD_SLICE;
         for (size_t k = 0; k < LFD_SLICE; ++k) {
-            const size_t at = ranks[k].column * lanes;
-            if (interval_settled(vectors, highest, lowest, above, minus_below, ranks[k].bound))
-                return slice * LFD_SLICE + k;
-            interval_visit(vectors, highest, lowest, xl + at, xu + at, ranks[k].w);
+            const size_t at = ranks[k].column * x->lanes + first;
+            *columns = slice * LFD_SLICE + k;
+            if (!interval_open(vectors, highest, lowest, above, minus_below, ranks[k].bound)) return 0;
+            interval_visit(vectors, highest, lowest, x->packed_l + at, x->packed_u + at, ranks[k].w);
         }
     }
-    if (interval_settled(vectors, highest, lowest, above, minus_below, ranked->rest[o]))
-        return ranked->slices * LFD_SLICE;
-    for (size_t i = 0; i < s->n_in; ++i)
-        interval_visit(vectors, highest, lowest, xl + i * lanes, xu + i * lanes, w[o * s->w_stride + i]);
-    return ranked->slices * LFD_SLICE + s->n_in;
+    *columns = ranked->slices * LFD_SLICE;
+    return interval_open(vectors, highest, lowest, above, minus_below, ranked->rest[o]);
 }
 
-LFD_INLINE size_t interval_rows(const lfd_shape *s, const lfd_ranked *ranked, size_t lanes, size_t vectors,
-                                size_t first, const float *xl, const float *xu, const float *above, const float *below,
-                                const float *w, float *yl, float *yu) {
+static void whole_interval(size_t n, const float *xl, const float *xu, const float *w, float *lower, float *upper) {
+    const vf zero = vf_set(0.0f);
+    vf highest[2] = {zero, zero}, lowest[2] = {zero, zero};
+    float out[4];
+    size_t i = 0;
+    for (; i + 2 * LANES <= n; i += 2 * LANES) LFD_UNROLL
+    for (size_t c = 0; c < 2; ++c) {
+        const vf ws = vf_load(w + i + c * LANES);
+        const vf t1 = vf_difference(ws, vf_load(xl + i + c * LANES)),
+                 t2 = vf_difference(vf_load(xu + i + c * LANES), ws);
+        highest[c] = vf_max(vf_max(t1, t2), highest[c]);
+        lowest[c] = vf_min(vf_min(t1, t2), lowest[c]);
+    }
+    vf_max_lanes_4(out, highest[0], highest[1], vf_sub(zero, lowest[0]), vf_sub(zero, lowest[1]));
+    *upper = larger(out[0], out[1]);
+    *lower = larger(out[2], out[3]);
+    for (; i < n; ++i) {
+        const float t1 = w[i] - xl[i], t2 = xu[i] - w[i];
+        *upper = larger(larger(t1, t2), *upper);
+        *lower = larger(t1 < t2 ? -t1 : -t2, *lower);
+    }
+}
+
+/* Adding +0 as bounds_store does. */
+LFD_INLINE size_t interval_finish(const lfd_shape *s, uint32_t open, const interval_samples *x, size_t first,
+                                  size_t count, size_t o, const float *w, float *lower, float *upper) {
+    size_t terms = 0;
+    for (; open; open &= open - 1) {
+        const size_t lane = (size_t)__builtin_ctz(open), row = (first + lane) * s->x_stride;
+        if (lane >= count) break;
+        whole_interval(s->n_in, x->xl + row, x->xu + row, w + o * s->w_stride, &lower[lane], &upper[lane]);
+        lower[lane] += 0.0f;
+        upper[lane] += 0.0f;
+        terms += s->n_in;
+    }
+    return terms;
+}
+
+LFD_INLINE size_t interval_rows(const lfd_shape *s, const lfd_ranked *ranked, const interval_samples *x, size_t vectors,
+                                size_t first, const float *w, float *yl, float *yu) {
     const size_t count = smaller(vectors * LANES, s->batch - first);
     const vf zero = vf_set(0.0f);
     float lower[LANES][2 * LANES], upper[LANES][2 * LANES];
     vf outer[2], minus_inner[2];
-    size_t visited = 0;
+    size_t terms = 0;
     for (size_t v = 0; v < vectors; ++v) {
-        outer[v] = vf_load(above + first + v * LANES);
-        minus_inner[v] = vf_sub(zero, vf_load(below + first + v * LANES));
+        outer[v] = vf_load(x->above + first + v * LANES);
+        minus_inner[v] = vf_sub(zero, vf_load(x->below + first + v * LANES));
     }
     memset(lower, 0, sizeof lower);
     memset(upper, 0, sizeof upper);
     for (size_t o = 0; o < s->n_out; ++o) {
         vf highest[2] = {zero, zero}, lowest[2] = {zero, zero};
-        visited +=
-            interval_row(s, ranked, o, lanes, vectors, xl + first, xu + first, outer, minus_inner, w, highest, lowest);
-        for (size_t v = 0; v < vectors; ++v) { /* adding +0 as bounds_store does */
+        size_t columns;
+        const uint32_t open = interval_row(ranked, o, vectors, x, first, outer, minus_inner, highest, lowest, &columns);
+        for (size_t v = 0; v < vectors; ++v) {
             vf_store(lower[o % LANES] + v * LANES, vf_add(vf_sub(zero, lowest[v]), zero));
             vf_store(upper[o % LANES] + v * LANES, vf_add(highest[v], zero));
         }
+        terms += columns * count;
+        if (open) terms += interval_finish(s, open, x, first, count, o, w, lower[o % LANES], upper[o % LANES]);
         if (o % LANES != LANES - 1 && o + 1 != s->n_out) continue;
         ranked_store(s, lower, o - o % LANES, first, count, yl);
         ranked_store(s, upper, o - o % LANES, first, count, yu);
     }
-    return visited * vectors * LANES;
+    return terms;
+}
+
+static size_t interval_single(const lfd_shape *s, const lfd_ranked *ranked, const interval_samples *x, size_t b,
+                              const float *w, size_t o, float *lower, float *upper) {
+    const float *xl = x->xl + b * s->x_stride, *xu = x->xu + b * s->x_stride;
+    float high = 0.0f, low = 0.0f;
+    for (size_t slice = 0; slice < ranked->slices; ++slice) {
+        const lfd_rank *ranks = ranked->ranks + slice * ranked->slice_stride + o * LFD_SLICE;
+        for (size_t k = 0; k < LFD_SLICE; ++k) {
+            const float t1 = ranks[k].w - xl[ranks[k].column], t2 = xu[ranks[k].column] - ranks[k].w;
+            *upper = high;
+            *lower = low;
+            if (high >= ranks[k].bound + x->above[b] && low >= ranks[k].bound + x->below[b])
+                return slice * LFD_SLICE + k;
+            high = larger(larger(t1, t2), high);
+            low = larger(t1 < t2 ? -t1 : -t2, low);
+        }
+    }
+    *upper = high;
+    *lower = low;
+    if (high >= ranked->rest[o] + x->above[b] && low >= ranked->rest[o] + x->below[b])
+        return ranked->slices * LFD_SLICE;
+    return ranked->slices * LFD_SLICE + interval_finish(s, 1, x, b, 1, o, w, lower, upper);
 }
 
 size_t ISA(ranked_bounds)(const lfd_shape *s, const lfd_ranked *ranked, size_t lanes, const float *xl, const float *xu,
-                          const float *above, const float *below, const float *w, float *yl, float *yu) {
-    size_t visited = 0, first = 0;
-    if (lanes == 1) return lfd_ref_ranked_bounds(s, ranked, lanes, xl, xu, above, below, w, yl, yu);
-    for (; first + LANES < s->batch; first += 2 * LANES)
-        visited += interval_rows(s, ranked, lanes, 2, first, xl, xu, above, below, w, yl, yu);
-    if (first < s->batch) visited += interval_rows(s, ranked, lanes, 1, first, xl, xu, above, below, w, yl, yu);
-    return visited;
+                          const float *packed_l, const float *packed_u, const float *above, const float *below,
+                          const float *w, float *yl, float *yu) {
+    const interval_samples x = {lanes, xl, xu, packed_l, packed_u, above, below};
+    size_t terms = 0, first = 0;
+    for (size_t b = 0; lanes == 1 && b < s->batch; ++b)
+        for (size_t o = 0; o < s->n_out; ++o)
+            terms += interval_single(s, ranked, &x, b, w, o, yl + b * s->y_stride + o, yu + b * s->y_stride + o);
+    if (lanes == 1) return terms;
+    for (; first + LANES < s->batch; first += 2 * LANES) terms += interval_rows(s, ranked, &x, 2, first, w, yl, yu);
+    if (first < s->batch) terms += interval_rows(s, ranked, &x, 1, first, w, yl, yu);
+    return terms;
 }

@@ -40,13 +40,15 @@ static double median(double *values, int count) {
     return values[count / 2];
 }
 
-/* Seconds for images [first, first + count). */
-static double time_call(const measurement *m, const linfdist_certifier *certifier, int32_t *answers, int64_t first,
-                        int64_t count) {
+/* Seconds for all images, one call per batch. */
+static double time_calls(const measurement *m, const linfdist_certifier *certifier, int32_t *answers) {
     const int64_t n_in = certifier->snapshot->n_in;
     const double start = seconds();
-    (void)linfdist_certify_at(certifier, m->method, m->pixels + first * n_in, n_in, count, m->eps, answers + first,
-                              answers + m->n + first);
+    for (int64_t i = 0; i < m->n; i += m->batch) {
+        const int64_t count = m->n - i < m->batch ? m->n - i : m->batch;
+        (void)linfdist_certify_at(certifier, m->method, m->pixels + i * n_in, n_in, count, m->eps, answers + i,
+                                  answers + m->n + i);
+    }
     return seconds() - start;
 }
 
@@ -161,13 +163,9 @@ static void measure(const measurement *m, int repeats, certify_cost *cost) {
     double dense[CERTIFY_MOST_REPEATS], pruned[CERTIFY_MOST_REPEATS], ratio[CERTIFY_MOST_REPEATS];
     double gemm[CERTIFY_MOST_REPEATS];
     for (int r = 0; r < repeats; ++r) {
-        dense[r] = pruned[r] = 0.0;
         gemm[r] = time_gemm(m->dense->snapshot, m->batch < 256 ? m->batch : 256);
-        for (int64_t i = 0; i < m->n; i += m->batch) {
-            const int64_t count = m->n - i < m->batch ? m->n - i : m->batch;
-            dense[r] += time_call(m, m->dense, m->answers[0], i, count);
-            pruned[r] += time_call(m, m->pruned, m->answers[1], i, count);
-        }
+        dense[r] = time_calls(m, m->dense, m->answers[0]);
+        pruned[r] = time_calls(m, m->pruned, m->answers[1]);
         ratio[r] = dense[r] / pruned[r];
     }
     cost->dense = 1e6 * median(dense, repeats) / (double)m->n;

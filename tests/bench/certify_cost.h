@@ -6,10 +6,11 @@
 
 enum { CERTIFY_MOST_REPEATS = 101 };
 
-/* Microseconds of processor time per image, medians; dense and pruned alternate call by call. */
+/* Microseconds of processor time per image, medians; dense and pruned take turns with all images, since dense calls leave
+ * nothing else in the caches. */
 typedef struct certify_cost {
     double dense, pruned;
-    double ratio, ratio_low, ratio_high; /* dense over pruned of each pair: median, smallest, largest */
+    double ratio, ratio_low, ratio_high; /* dense over pruned of each turn: median, smallest, largest */
     double gemm;                         /* lfd_gemm of the shape of every distance layer */
     double share;                        /* terms visited, of all */
     double per_term;                     /* nanoseconds of the whole call per visited term */

@@ -321,9 +321,8 @@ static outputs run_ranked_forward(const lfd_kernels *k, kernel_case *c) {
         ranked_case r = make_ranked(k, c, lane_counts[i], slices[(i + c->shape.n_out) % 3]);
         k->range_excess(&r.shape, c->x.data, c->x.data, r.low.data, r.high.data, r.above.data, r.below.data);
         for (size_t b = r.shape.batch; b < r.above.count; ++b) r.above.data[b] = r.above.data[r.shape.batch - 1];
-        const float *x = r.lanes == 1 ? c->x.data : r.lanes_x.data;
-        const size_t visited =
-            k->ranked_forward(&r.shape, &r.ranked, r.lanes, x, r.above.data, c->w.data, out.array[i].data);
+        const size_t visited = k->ranked_forward(&r.shape, &r.ranked, r.lanes, c->x.data, r.lanes_x.data, r.above.data,
+                                                 c->w.data, out.array[i].data);
         expect_dense(&r.shape, &out.array[i], &out.array[3]);
         assert_true(visited <= 2 * (c->shape.n_in + LFD_SLICE) * c->shape.n_out * (r.lanes + r.shape.batch));
         free_ranked(&r);
@@ -337,10 +336,8 @@ static outputs run_ranked_bounds(const lfd_kernels *k, kernel_case *c) {
         ->bounds_forward(&c->shape, c->x.data, c->x_upper.data, c->w.data, out.array[2].data, out.array[3].data);
     for (size_t i = 0; i < 3 && c->shape.batch > 0; ++i) {
         ranked_case r = make_ranked(k, c, lane_counts[i], slices[(i + c->shape.n_out) % 3]);
-        const float *xl = r.lanes == 1 ? c->x.data : r.lanes_x.data;
-        const float *xu = r.lanes == 1 ? c->x_upper.data : r.lanes_xu.data;
-        k->ranked_bounds(&r.shape, &r.ranked, r.lanes, xl, xu, r.above.data, r.below.data, c->w.data, out.array[0].data,
-                         out.array[1].data);
+        k->ranked_bounds(&r.shape, &r.ranked, r.lanes, c->x.data, c->x_upper.data, r.lanes_x.data, r.lanes_xu.data,
+                         r.above.data, r.below.data, c->w.data, out.array[0].data, out.array[1].data);
         expect_dense(&r.shape, &out.array[0], &out.array[2]);
         expect_dense(&r.shape, &out.array[1], &out.array[3]);
         free_ranked(&r);

@@ -106,7 +106,8 @@ static double compare_layer(linfdist_context *context, const layer_case *c) {
 }
 
 static void compare_layers(linfdist_context *context) {
-    static const size_t shapes[][3] = {{64, 1, 1}, {67, 17, 1}, {200, 40, 1}, {131, 90, 1}, {256, 70, 2}, {195, 12, 3}};
+    static const size_t shapes[][3] = {{64, 1, 1},   {67, 17, 1},  {200, 40, 1}, {131, 90, 1},
+                                       {256, 70, 2}, {195, 12, 3}, {400, 33, 1}, {770, 18, 2}};
     for (int kind = 0; kind < KINDS; ++kind)
         for (size_t batch = 1; batch <= 40; batch += batch < 4 ? 1 : 6)
             for (size_t i = 0; i < sizeof shapes / sizeof *shapes; ++i) {
