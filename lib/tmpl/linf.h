@@ -84,112 +84,127 @@ typedef struct linf_block {
     int32_t hits[LINF_TALL][LANES]; /* which block of HIT_COLUMNS raised the maximum last */
 } linf_block;
 
-/* rows rows from row r on by one panel, over columns [begin, end) of the block. hit: their number, where it is to be
- * remembered, -1 elsewhere. */
+/* Raises rows rows of maxima, stride floats apart, by columns [begin, end) of one panel and of the block's rows from row
+ * r on. hit: the number of these columns, where hits are remembered, -1 elsewhere. */
 LFD_INLINE void linf_columns(linf_block *block, size_t rows, size_t r, size_t panel, size_t begin, size_t end,
-                             int32_t hit) {
-    vf maxima[LINF_TALL];
+                             float *maxima, size_t stride, int32_t hit) {
+    vf most[LINF_TALL];
     LFD_UNROLL
-    for (size_t b = 0; b < rows; ++b) maxima[b] = vf_load(block->maxima[r + b]);
+    for (size_t b = 0; b < rows; ++b) most[b] = vf_load(maxima + b * stride);
     for (size_t i = begin; i < end; ++i) {
         vf w = vf_load(block->w.panels[panel][i]);
         LFD_UNROLL
         for (size_t b = 0; b < rows; ++b)
-            maxima[b] = vf_max_magnitude(maxima[b], vf_number_minus(block->x[r + b][i], w));
+            most[b] = vf_max_magnitude(most[b], vf_number_minus(block->x[r + b][i], w));
     }
     LFD_UNROLL
     for (size_t b = 0; b < rows; ++b) {
         if (hit >= 0) {
-            vm raised = vf_less(vf_load(block->maxima[r + b]), maxima[b]);
+            vm raised = vf_less(vf_load(maxima + b * stride), most[b]);
             vi_store(block->hits[r + b], vi_select(raised, vi_set(hit), vi_load(block->hits[r + b])));
         }
-        vf_store(block->maxima[r + b], maxima[b]);
+        vf_store(maxima + b * stride, most[b]);
     }
 }
 
-/* The same over n columns, the first of which is column first of the whole. */
+/* The same over the block's n columns, whose first is column first of all. */
 LFD_INLINE void linf_panel(linf_block *block, size_t rows, size_t r, size_t panel, size_t first, size_t n,
                            int with_argmax) {
-    if (!with_argmax) linf_columns(block, rows, r, panel, 0, n, -1);
+    if (!with_argmax) linf_columns(block, rows, r, panel, 0, n, block->maxima[r], LANES, -1);
     for (size_t i = 0; with_argmax && i < n; i += HIT_COLUMNS)
-        linf_columns(block, rows, r, panel, i, smaller(i + HIT_COLUMNS, n), (int32_t)((first + i) / HIT_COLUMNS));
+        linf_columns(block, rows, r, panel, i, smaller(i + HIT_COLUMNS, n), block->maxima[r], LANES,
+                     (int32_t)((first + i) / HIT_COLUMNS));
 }
 
-/* Raises y by n columns, the first of which is column first: rows <= LINF_TALL rows, which block->x holds, by outputs
- * that block->w holds. argmax gets the numbers of blocks of columns, or is NULL. */
+/* Between y (and argmax, which holds numbers of blocks of columns meanwhile) and the block's own copies of count lanes. */
+LFD_INLINE void linf_fetch(linf_block *block, size_t rows, size_t count, size_t stride, const float *y,
+                           const int32_t *argmax) {
+    for (size_t r = 0; r < rows; ++r) {
+        copy_lanes(block->maxima[r], y + r * stride, count);
+        if (argmax) copy_lanes(block->hits[r], argmax + r * stride, count);
+    }
+}
+
+LFD_INLINE void linf_put(const linf_block *block, size_t rows, size_t count, size_t stride, float *y,
+                         int32_t *argmax) {
+    for (size_t r = 0; r < rows; ++r) {
+        copy_lanes(y + r * stride, block->maxima[r], count);
+        if (argmax) copy_lanes(argmax + r * stride, block->hits[r], count);
+    }
+}
+
+/* Raises y by the block's n columns, whose first is column first of all, for the block's rows <= LINF_TALL rows of x by
+ * outputs. Whole tiles work on y itself. */
 LFD_INLINE void linf_rows(linf_block *block, const lfd_shape *s, size_t rows, size_t outputs, size_t first, size_t n,
                           float *y, int32_t *argmax) {
     for (size_t o = 0; o < outputs; o += LANES) {
         size_t count = smaller(LANES, outputs - o);
-        if (first == 0) {
-            memset(block->maxima, 0, sizeof block->maxima);
-            if (argmax) memset(block->hits, 0, sizeof block->hits);
+        if (rows == LINF_TALL && count == LANES && !argmax) {
+            linf_columns(block, LINF_TALL, 0, o / LANES, 0, n, y + o, s->y_stride, -1);
+            continue;
         }
-        for (size_t r = 0; first > 0 && r < rows; ++r) {
-            copy_lanes(block->maxima[r], y + r * s->y_stride + o, count);
-            if (argmax) copy_lanes(block->hits[r], argmax + r * s->y_stride + o, count);
-        }
+        linf_fetch(block, rows, count, s->y_stride, y + o, argmax ? argmax + o : NULL);
         if (rows == LINF_TALL)
             linf_panel(block, LINF_TALL, 0, o / LANES, first, n, argmax != NULL);
         else
             for (size_t r = 0; r < rows; r += LINF_SHORT)
                 linf_panel(block, LINF_SHORT, r, o / LANES, first, n, argmax != NULL);
-        for (size_t r = 0; r < rows; ++r) {
-            copy_lanes(y + r * s->y_stride + o, block->maxima[r], count);
-            if (argmax) copy_lanes(argmax + r * s->y_stride + o, block->hits[r], count);
-        }
+        linf_put(block, rows, count, s->y_stride, y + o, argmax ? argmax + o : NULL);
     }
 }
 
-/* All rows of s by outputs <= PACK_OUTPUTS. */
-LFD_INLINE void linf_outputs(linf_block *block, const lfd_shape *s, size_t outputs, const float *x, const float *w,
-                             float *y, int32_t *argmax) {
-    for (size_t i = 0; i < s->n_in; i += PACK_COLUMNS) {
-        size_t n = smaller(PACK_COLUMNS, s->n_in - i);
-        pack_w(&block->w, outputs, n, w + i, s->w_stride);
+/* Raises y by n columns, whose first is column first of all. */
+LFD_INLINE void linf_visit(linf_block *block, const lfd_shape *s, size_t first, size_t n, const float *x,
+                           const float *w, float *y, int32_t *argmax) {
+    for (size_t o = 0; o < s->n_out; o += PACK_OUTPUTS) {
+        size_t outputs = smaller(PACK_OUTPUTS, s->n_out - o);
+        pack_w(&block->w, outputs, n, w + o * s->w_stride + first, s->w_stride);
         for (size_t b = 0; b < s->batch; b += LINF_TALL) {
-            size_t rows = smaller(LINF_TALL, s->batch - b), at = b * s->y_stride;
-            pack_x(block->x, LINF_TALL, rows, n, x + b * s->x_stride + i, s->x_stride);
-            linf_rows(block, s, rows, outputs, i, n, y + at, argmax ? argmax + at : NULL);
+            size_t rows = smaller(LINF_TALL, s->batch - b), at = b * s->y_stride + o;
+            pack_x(block->x, LINF_TALL, rows, n, x + b * s->x_stride + first, s->x_stride);
+            linf_rows(block, s, rows, outputs, first, n, y + at, argmax ? argmax + at : NULL);
         }
     }
 }
 
-/* From the number of a block of columns to the column in it. */
-LFD_INLINE void linf_search(const lfd_shape *s, size_t outputs, const float *x, const float *w, const float *y,
-                            int32_t *argmax) {
-    for (size_t b = 0; b < s->batch; ++b)
-        for (size_t o = 0; o < outputs; ++o) {
-            size_t at = b * s->y_stride + o, begin = (size_t)argmax[at] * HIT_COLUMNS;
-            argmax[at] = (int32_t)linf_find(x + b * s->x_stride, w + o * s->w_stride, begin,
-                                            smaller(begin + HIT_COLUMNS, s->n_in), y[at]);
+/* From the numbers of blocks of columns to the columns in them, of one row of x. */
+static void linf_search(size_t outputs, size_t n, const float *x, const float *w, size_t w_stride, const float *y,
+                        int32_t *argmax) {
+    for (size_t o = 0; o < outputs; ++o, w += w_stride) {
+        size_t begin = (size_t)argmax[o] * HIT_COLUMNS;
+        vf target = vf_set(y[o]);
+        if (begin + HIT_COLUMNS > n) {
+            argmax[o] = (int32_t)linf_find(x, w, begin, n, y[o]);
+            continue;
         }
-}
-
-LFD_INLINE void linf_zero(const lfd_shape *s, float *y, int32_t *argmax) {
-    for (size_t b = 0; b < s->batch; ++b)
-        for (size_t o = 0; o < s->n_out; ++o) {
-            y[b * s->y_stride + o] = 0.0f;
-            if (argmax) argmax[b * s->y_stride + o] = 0;
-        }
+        uint32_t hits = 0;
+        LFD_UNROLL
+        for (size_t i = 0; i < HIT_COLUMNS; i += LANES)
+            hits |= linf_hits(vf_load(x + begin + i), vf_load(w + begin + i), target) << i;
+        argmax[o] = (int32_t)(begin + (size_t)__builtin_ctz(hits));
+    }
 }
 
 /* argmax or NULL: a constant. */
 LFD_INLINE void linf_all(const lfd_shape *s, const float *x, const float *w, float *y, int32_t *argmax) {
     linf_block block;
-    if (s->n_in == 0) {
-        linf_zero(s, y, argmax);
-        return;
-    }
-    if (s->batch < PACK_LEAST) {
+    if (s->batch < PACK_LEAST && s->n_in > 0) {
         linf_few(s, x, w, y, argmax);
         return;
     }
-    for (size_t o = 0; o < s->n_out; o += PACK_OUTPUTS) {
-        size_t outputs = smaller(PACK_OUTPUTS, s->n_out - o);
-        linf_outputs(&block, s, outputs, x, w + o * s->w_stride, y + o, argmax ? argmax + o : NULL);
-        if (argmax) linf_search(s, outputs, x, w + o * s->w_stride, y + o, argmax + o);
-    }
+    for (size_t b = 0; b < s->batch; ++b)
+        for (size_t o = 0; o < s->n_out; ++o) {
+            y[b * s->y_stride + o] = 0.0f;
+            if (argmax) argmax[b * s->y_stride + o] = 0;
+        }
+    for (size_t i = 0; i < s->n_in; i += PACK_COLUMNS)
+        linf_visit(&block, s, i, smaller(PACK_COLUMNS, s->n_in - i), x, w, y, argmax);
+    for (size_t o = 0; argmax && s->n_in > 0 && o < s->n_out; o += PACK_OUTPUTS)
+        for (size_t b = 0; b < s->batch; ++b) {
+            size_t at = b * s->y_stride + o;
+            linf_search(smaller(PACK_OUTPUTS, s->n_out - o), s->n_in, x + b * s->x_stride, w + o * s->w_stride,
+                        s->w_stride, y + at, argmax + at);
+        }
 }
 
 void ISA(linf_forward)(const lfd_shape *s, const float *x, const float *w, float *y) {
