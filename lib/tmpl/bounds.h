@@ -248,9 +248,12 @@ LFD_INLINE void bounds_all(const lfd_shape *s, const float *xl, const float *xu,
     for (size_t i = 0; i < s->n_in; i += PACK_COLUMNS)
         bounds_visit(&block, s, i, smaller(PACK_COLUMNS, s->n_in - i), xl, xu, w, out);
     for (size_t o = 0; out.arg_l && o < s->n_out; o += PACK_OUTPUTS)
-        for (size_t b = 0; b < s->batch; ++b)
+        for (size_t b = 0; b < s->batch; ++b) {
+            prefetch_row(xl + (b + 1) * s->x_stride, s->n_in);
+            prefetch_row(xu + (b + 1) * s->x_stride, s->n_in);
             bounds_search_row(smaller(PACK_OUTPUTS, s->n_out - o), s->n_in, xl + b * s->x_stride, xu + b * s->x_stride,
                               w + o * s->w_stride, s->w_stride, bounds_at(out, b * s->y_stride + o));
+        }
 }
 
 void ISA(bounds_forward)(const lfd_shape *s, const float *xl, const float *xu, const float *w, float *yl, float *yu) {

@@ -37,10 +37,11 @@ LFD_INLINE uint32_t linf_hits(vf x, vf w, vf target) {
     return vm_bits(vf_equal(vf_abs(vf_difference(x, w)), target));
 }
 
-/* Lowest column of [begin, end) where |x - w| == maximum, which is there. */
+/* Lowest column of [begin, end) where |x - w| == maximum, which is there; 0 of no columns. */
 LFD_INLINE size_t linf_find(const float *x, const float *w, size_t begin, size_t end, float maximum) {
     vf target = vf_set(maximum);
     size_t i = begin;
+    if (begin == end) return 0;
     for (; i + LANES < end; i += LANES) {
         uint32_t hits = linf_hits(vf_load(x + i), vf_load(w + i), target);
         if (hits) return i + (size_t)__builtin_ctz(hits);
@@ -76,11 +77,11 @@ LFD_INLINE void linf_few(const lfd_shape *s, const float *x, const float *w, flo
 
 /* ---- many rows: lanes over outputs ------------------------------------------------------------------------------- */
 
-/* One register tile's operands and results: about 50 KiB, on the stack. */
+/* One register tile's operands and results: about 70 KiB, on the stack. */
 typedef struct linf_block {
     packed_w w;
     float x[LINF_TALL][PACK_STRIDE];
-    float maxima[LINF_TALL][LANES];
+    float maxima[LINF_TALL][LANES]; /* so far */
     int32_t hits[LINF_TALL][LANES]; /* which block of HIT_COLUMNS raised the maximum last */
 } linf_block;
 
@@ -94,8 +95,7 @@ LFD_INLINE void linf_columns(linf_block *block, size_t rows, size_t r, size_t pa
     for (size_t i = begin; i < end; ++i) {
         vf w = vf_load(block->w.panels[panel][i]);
         LFD_UNROLL
-        for (size_t b = 0; b < rows; ++b)
-            most[b] = vf_max_magnitude(most[b], vf_number_minus(block->x[r + b][i], w));
+        for (size_t b = 0; b < rows; ++b) most[b] = vf_max_magnitude(most[b], vf_number_minus(block->x[r + b][i], w));
     }
     LFD_UNROLL
     for (size_t b = 0; b < rows; ++b) {
@@ -107,7 +107,7 @@ LFD_INLINE void linf_columns(linf_block *block, size_t rows, size_t r, size_t pa
     }
 }
 
-/* The same over the block's n columns, whose first is column first of all. */
+/* The same for the block's own maxima and its n columns, whose first is column first of all. */
 LFD_INLINE void linf_panel(linf_block *block, size_t rows, size_t r, size_t panel, size_t first, size_t n,
                            int with_argmax) {
     if (!with_argmax) linf_columns(block, rows, r, panel, 0, n, block->maxima[r], LANES, -1);
@@ -116,12 +116,17 @@ LFD_INLINE void linf_panel(linf_block *block, size_t rows, size_t r, size_t pane
                      (int32_t)((first + i) / HIT_COLUMNS));
 }
 
-/* Between y (and argmax, which holds numbers of blocks of columns meanwhile) and the block's own copies of count lanes. */
-LFD_INLINE void linf_fetch(linf_block *block, size_t rows, size_t count, size_t stride, const float *y,
+/* The block's own maxima and hits: at first none, then those of y and argmax. */
+LFD_INLINE void linf_fetch(linf_block *block, size_t rows, size_t count, size_t stride, size_t first, const float *y,
                            const int32_t *argmax) {
     for (size_t r = 0; r < rows; ++r) {
-        copy_lanes(block->maxima[r], y + r * stride, count);
-        if (argmax) copy_lanes(block->hits[r], argmax + r * stride, count);
+        if (first == 0) {
+            vf_store(block->maxima[r], vf_set(0.0f));
+            if (argmax) vi_store(block->hits[r], vi_set(0));
+        } else {
+            copy_lanes(block->maxima[r], y + r * stride, count);
+            if (argmax) copy_lanes(block->hits[r], argmax + r * stride, count);
+        }
     }
 }
 
@@ -133,24 +138,21 @@ LFD_INLINE void linf_put(const linf_block *block, size_t rows, size_t count, siz
     }
 }
 
-/* Raises y by the block's n columns, whose first is column first of all, for the block's rows <= LINF_TALL rows of x by
- * outputs. Whole tiles work on y itself. */
-LFD_INLINE void linf_rows(linf_block *block, const lfd_shape *s, size_t rows, size_t outputs, size_t first, size_t n,
-                          float *y, int32_t *argmax) {
-    for (size_t o = 0; o < outputs; o += LANES) {
-        size_t count = smaller(LANES, outputs - o);
-        if (rows == LINF_TALL && count == LANES && !argmax) {
-            linf_columns(block, LINF_TALL, 0, o / LANES, 0, n, y + o, s->y_stride, -1);
-            continue;
-        }
-        linf_fetch(block, rows, count, s->y_stride, y + o, argmax ? argmax + o : NULL);
-        if (rows == LINF_TALL)
-            linf_panel(block, LINF_TALL, 0, o / LANES, first, n, argmax != NULL);
-        else
-            for (size_t r = 0; r < rows; r += LINF_SHORT)
-                linf_panel(block, LINF_SHORT, r, o / LANES, first, n, argmax != NULL);
-        linf_put(block, rows, count, s->y_stride, y + o, argmax ? argmax + o : NULL);
+/* Raises y by the block's n columns, whose first is column first of all: its rows rows of x by one panel, of which count
+ * lanes exist. argmax holds numbers of blocks of columns until the search, or is NULL. */
+LFD_INLINE void linf_rows(linf_block *block, size_t stride, size_t rows, size_t panel, size_t count, size_t first,
+                          size_t n, float *y, int32_t *argmax) {
+    if (rows == LINF_TALL && count == LANES && first > 0 && !argmax) { /* no copies */
+        linf_columns(block, LINF_TALL, 0, panel, 0, n, y, stride, -1);
+        return;
     }
+    linf_fetch(block, rows, count, stride, first, y, argmax);
+    if (rows == LINF_TALL)
+        linf_panel(block, LINF_TALL, 0, panel, first, n, argmax != NULL);
+    else
+        for (size_t r = 0; r < rows; r += LINF_SHORT)
+            linf_panel(block, LINF_SHORT, r, panel, first, n, argmax != NULL);
+    linf_put(block, rows, count, stride, y, argmax);
 }
 
 /* Raises y by n columns, whose first is column first of all. */
@@ -162,7 +164,9 @@ LFD_INLINE void linf_visit(linf_block *block, const lfd_shape *s, size_t first, 
         for (size_t b = 0; b < s->batch; b += LINF_TALL) {
             size_t rows = smaller(LINF_TALL, s->batch - b), at = b * s->y_stride + o;
             pack_x(block->x, LINF_TALL, rows, n, x + b * s->x_stride + first, s->x_stride);
-            linf_rows(block, s, rows, outputs, first, n, y + at, argmax ? argmax + at : NULL);
+            for (size_t lane = 0; lane < outputs; lane += LANES)
+                linf_rows(block, s->y_stride, rows, lane / LANES, smaller(LANES, outputs - lane), first, n,
+                          y + at + lane, argmax ? argmax + at + lane : NULL);
         }
     }
 }
@@ -188,20 +192,16 @@ static void linf_search(size_t outputs, size_t n, const float *x, const float *w
 /* argmax or NULL: a constant. */
 LFD_INLINE void linf_all(const lfd_shape *s, const float *x, const float *w, float *y, int32_t *argmax) {
     linf_block block;
-    if (s->batch < PACK_LEAST && s->n_in > 0) {
+    if (s->batch < PACK_LEAST || s->n_in == 0) {
         linf_few(s, x, w, y, argmax);
         return;
     }
-    for (size_t b = 0; b < s->batch; ++b)
-        for (size_t o = 0; o < s->n_out; ++o) {
-            y[b * s->y_stride + o] = 0.0f;
-            if (argmax) argmax[b * s->y_stride + o] = 0;
-        }
     for (size_t i = 0; i < s->n_in; i += PACK_COLUMNS)
         linf_visit(&block, s, i, smaller(PACK_COLUMNS, s->n_in - i), x, w, y, argmax);
-    for (size_t o = 0; argmax && s->n_in > 0 && o < s->n_out; o += PACK_OUTPUTS)
+    for (size_t o = 0; argmax && o < s->n_out; o += PACK_OUTPUTS)
         for (size_t b = 0; b < s->batch; ++b) {
             size_t at = b * s->y_stride + o;
+            prefetch_row(x + (b + 1) * s->x_stride, s->n_in);
             linf_search(smaller(PACK_OUTPUTS, s->n_out - o), s->n_in, x + b * s->x_stride, w + o * s->w_stride,
                         s->w_stride, y + at, argmax + at);
         }

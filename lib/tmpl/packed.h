@@ -3,9 +3,9 @@
  * thread's stack. */
 
 enum {
-    PACK_COLUMNS = 128,
+    PACK_COLUMNS = 256,
     PACK_STRIDE = PACK_COLUMNS + 16, /* an odd number of cache lines: rows do not compete for the same ones */
-    PACK_OUTPUTS = 64,
+    PACK_OUTPUTS = 48,
     PACK_PANELS = PACK_OUTPUTS / LANES,
     PACK_LEAST = 8, /* rows of x that are worth the packing */
     HIT_COLUMNS = 32 /* argmaxes are searched for in the block of so many columns that last raised the maximum */
@@ -15,13 +15,7 @@ typedef struct packed_w {
     float panels[PACK_PANELS][PACK_COLUMNS][LANES];
 } packed_w;
 
-/* What the next call packs is asked for now, to lie in a near cache by then; past the end of an array that does nothing. */
-static inline void prefetch_columns(const float *row, size_t n) {
-    for (size_t i = 0; i < n; i += 16) __builtin_prefetch(row + i, 0, 2);
-}
-
-/* n columns of outputs rows; lanes past them repeat the last. The same columns of the
- * next rows come next. */
+/* n columns of outputs rows; lanes past them repeat the last. */
 static void pack_w(packed_w *packed, size_t outputs, size_t n, const float *w, size_t w_stride) {
     const float *rows[LANES];
     for (size_t o = 0; o < outputs; o += LANES) {
@@ -34,14 +28,12 @@ static void pack_w(packed_w *packed, size_t outputs, size_t n, const float *w, s
             LFD_UNROLL
             for (size_t c = 0; c < 4; ++c) vf_store(panel[i + c], columns[c]);
         }
-        for (size_t lane = 0; lane < LANES; ++lane) prefetch_columns(rows[lane] + PACK_OUTPUTS * w_stride, n);
         for (; i < n; ++i)
             for (size_t lane = 0; lane < LANES; ++lane) panel[i][lane] = rows[lane][i];
     }
 }
 
-/* n columns of count rows, of which the first valid exist; the others repeat the last. The same columns of the
- * next rows come next. */
+/* n columns of count rows, of which the first valid exist; the others repeat the last. */
 static void pack_x(float (*packed)[PACK_STRIDE], size_t count, size_t valid, size_t n, const float *x,
                    size_t x_stride) {
     for (size_t r = 0; r < count; ++r) {
@@ -49,7 +41,6 @@ static void pack_x(float (*packed)[PACK_STRIDE], size_t count, size_t valid, siz
         size_t i = 0;
         for (; i + LANES <= n; i += LANES) vf_store(packed[r] + i, vf_load(row + i));
         if (i < n) vf_store(packed[r] + i, vf_load_part(row + i, n - i));
-        prefetch_columns(row + count * x_stride, n);
     }
 }
 
@@ -59,4 +50,9 @@ LFD_INLINE void copy_lanes(void *to, const void *from, size_t count) {
         vf_store(to, vf_load(from));
     else
         vf_store_part(to, vf_load_part(from, count), count);
+}
+
+/* A row that a search visits next. */
+LFD_INLINE void prefetch_row(const float *row, size_t n) {
+    for (size_t i = 0; i < n; i += 16) __builtin_prefetch(row + i, 0, 2);
 }
