@@ -2,6 +2,7 @@
 #ifndef LFD_LAYER_H
 #define LFD_LAYER_H
 
+#include "../../lib/patches.h"
 #include "../model.h"
 
 /* What travels through the layers: values, and in some passes their interval bounds. Contiguous, batch x features.
@@ -68,6 +69,10 @@ extern const struct lfd_layer_ops lfd_layer_distance;
 extern const struct lfd_layer_ops lfd_layer_mean_shift;
 extern const struct lfd_layer_ops lfd_layer_bias;
 extern const struct lfd_layer_ops lfd_layer_distance_conv;
+extern const struct lfd_layer_ops lfd_layer_linear;
+extern const struct lfd_layer_ops lfd_layer_conv;
+extern const struct lfd_layer_ops lfd_layer_tanh;
+extern const struct lfd_layer_ops lfd_layer_relu;
 
 /* NULL for an unknown kind. */
 const struct lfd_layer_ops *lfd_layer_find(int32_t kind);
@@ -83,6 +88,8 @@ linfdist_status lfd_layer_check_dense(lfd_layer_spec *spec);
 linfdist_status lfd_layer_check_window(lfd_layer_spec *spec);
 /* For backward(): a gradient that passes through, zero where grad_y is NULL; nothing where grad_x is NULL. */
 void lfd_layer_pass_on(const lfd_layer_pass *pass, const float *grad_y, float *grad_x);
+/* The arrays of a convolution. */
+lfd_conv_dims lfd_layer_conv_dims(const lfd_layer_spec *spec, size_t batch);
 /* For describe() of convolutions: out_channels x channels / groups x kernel_h x kernel_w. */
 void lfd_layer_kernel_tensor(const lfd_layer_spec *spec, lfd_tensor *tensor);
 /* Where distances keep the argmaxes of an l_inf pass: in the workspace, values' first; NULL where nothing is kept.
