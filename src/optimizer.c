@@ -66,7 +66,7 @@ static linfdist_status check_step(const linfdist_optimizer *optimizer, const lin
     if (run->model != model) {
         return lfd_fail(LINFDIST_ERROR_SHAPE, "run belongs to another model than the optimizer");
     }
-    if (run->kind != LINFDIST_RUN_TRAINING) {
+    if (run->kind == LINFDIST_RUN_INFERENCE) {
         return lfd_fail(LINFDIST_ERROR_STATE, "run was made for inference and has no gradients");
     }
     LFD_TRY(lfd_check_number("lr", lr, 0.0, (double)LFD_LIMIT));

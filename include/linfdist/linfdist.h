@@ -27,8 +27,7 @@
  *   threads   Calls on different handles may run at the same time. One handle that is only read (parameters named
  *             const, a certifier) may be used by many threads at once; a run, an optimizer, and a model that is being
  *             changed belong to one thread at a time. A context may be shared by all threads.
- *   bits      Results have the same bits on every instruction set, compiler and thread count, in training too; those of
- *             nets with LINEAR or CONV layers on every thread count of one kind of CPU.
+ *   bits      Results have the same bits on every instruction set, compiler and thread count, in training too.
  *   since     Version 0.1.0.
  */
 #ifndef LINFDIST_LINFDIST_H
@@ -244,9 +243,8 @@ enum { LINFDIST_OUTPUTS_DISTANCES = 0, LINFDIST_OUTPUTS_LOGITS = 1 };
  *   LINEAR         y = x W^T / sqrt(n_in) + b; dense
  *   CONV           the same on windows, / sqrt(channels kernel_h kernel_w)
  *   TANH, RELU     of every feature
- * The bounds of all of them contain every value of the floating-point net. Distances, MEAN_SHIFT, BIAS, TANH and RELU
- * are 1-Lipschitz in the max norm at p = infinity. Their results have the same bits everywhere; those of LINEAR and
- * CONV on one kind of CPU, and elsewhere up to the last bit or so of a float (docs/numerics.md). */
+ * The bounds of all of them contain every value of the floating-point net, and results have the same bits everywhere
+ * (docs/numerics.md). Distances, MEAN_SHIFT, BIAS, TANH and RELU are 1-Lipschitz in the max norm at p = infinity. */
 enum {
     LINFDIST_LAYER_DISTANCE = 1,
     LINFDIST_LAYER_MEAN_SHIFT = 2,
