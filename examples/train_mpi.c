@@ -104,8 +104,7 @@ static int prepare(trainer *t) {
     dataset_augment(&t->data, s->augment);
     if (t->data.note[0] && t->rank == 0) fprintf(stderr, "train_mpi: %s\n", t->data.note);
     if (batches_create(&t->data, s->batch, s->seed, &t->source, &t->what) != 0) stop(t->what.text);
-    if (check_parts(t) != 0 ||
-        plan_make(s, &t->data, batches_per_epoch(t->source), &t->schedule, &t->what) != 0)
+    if (check_parts(t) != 0 || plan_make(s, &t->data, batches_per_epoch(t->source), &t->schedule, &t->what) != 0)
         return EXIT_USAGE;
     t->loss = settings_loss(s);
     create(t);
@@ -208,7 +207,8 @@ int main(int argc, char **argv) {
     int status = parsed < 0 ? EXIT_USAGE : parsed > 0 ? 0 : prepare(&t);
     if (status != 0 && t.rank == 0) fprintf(stderr, "train_mpi: %s\n", t.what.text);
     if (parsed > 0 && t.rank == 0) {
-        puts("usage: mpirun -n N train_mpi [--flag value]..., with these flags but --checkpoint, --resume and --log:\n");
+        puts(
+            "usage: mpirun -n N train_mpi [--flag value]..., with these flags but --checkpoint, --resume and --log:\n");
         settings_print(&t.chosen, stdout);
     }
     if (parsed == 0 && status == 0) train(&t);

@@ -23,7 +23,7 @@ typedef struct lfd_layer_pass {
     size_t batch;
     double samples;       /* that means of the batch are over: those of all workers */
     lfd_workers *workers; /* whose sums those means need; NULL: there are no others */
-    int32_t mode; /* LINFDIST_EVALUATE or LINFDIST_TRAIN */
+    int32_t mode;         /* LINFDIST_EVALUATE or LINFDIST_TRAIN */
     float p;
 } lfd_layer_pass;
 

@@ -186,11 +186,12 @@ static void test_a_forward_pass_that_is_refused(void **state) {
     linfdist_run *run = training_run(model);
     const float *outputs;
     (void)state;
+    witness w;
     net_disturb(model, 5);
     OK(linfdist_model_copy(model, &before));
+    watch(run, &w);
     for (int call = 1; call <= 3; ++call) {
-        witness w = {.fails_at = call};
-        watch(run, &w);
+        w = (witness){.fails_at = call};
         FAILS(forward(run, LINFDIST_TRAIN), LINFDIST_ERROR_IO, "sum_means returned 7");
         assert_int_equal(w.calls, call);
         FAILS(linfdist_run_outputs(run, &outputs, NULL, NULL), LINFDIST_ERROR_STATE, "no forward pass");
@@ -199,13 +200,11 @@ static void test_a_forward_pass_that_is_refused(void **state) {
     }
     const double no_sums[] = {BATCH - 1, NAN, INFINITY, -1};
     for (int i = 0; i < 4; ++i) {
-        witness w = {.first = no_sums[i]};
-        watch(run, &w);
+        w = (witness){.first = no_sums[i]};
         FAILS(forward(run, LINFDIST_TRAIN), LINFDIST_ERROR_IO, "of the batch of 9 samples, which is no sum");
         assert_true(net_same(model, before));
     }
-    witness w = {0};
-    watch(run, &w);
+    w = (witness){0};
     OK(forward(run, LINFDIST_TRAIN)); /* the failures are forgotten */
     assert_false(net_same(model, before));
     linfdist_run_destroy(run);
@@ -353,8 +352,8 @@ static void pass(const worker *w, linfdist_run *run) {
     if (w->kind == LINFDIST_RUN_TRAINING)
         require(linfdist_forward(run, inputs + from, N_IN, w->count, LINFDIST_TRAIN, w->p));
     else
-        require(linfdist_forward_intervals(run, inputs + from, lower + from, upper + from, N_IN, w->count,
-                                           LINFDIST_TRAIN));
+        require(
+            linfdist_forward_intervals(run, inputs + from, lower + from, upper + from, N_IN, w->count, LINFDIST_TRAIN));
 }
 
 static void *work(void *data) {
