@@ -200,7 +200,8 @@ check 'another loss than the checkpoint has' fails train '--loss mixture: the ch
     --data digits:1500,200 --resume one.ckpt --loss mixture
 
 # ---- every net: training, resuming on another number of threads, certificates by both methods, attacks ----
-tiny='--data digits:12,6 --batch 4 --seed 1 --epochs 0,0,0,2,3 --epochs-of 2022 --depth 4 --width 16 --hidden 8 --features 8'
+tiny='--data digits:12,6 --batch 4 --seed 1 --epochs 0,0,0,2,3 --epochs-of 2022 --depth 4 --width 16'
+tiny="$tiny --hidden 8 --features 8"
 # every_net NAME FLAGS: at p = 8, at p in between and at infinity
 every_net() {
     net_name=$1

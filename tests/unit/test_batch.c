@@ -273,10 +273,13 @@ static void test_ball(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_batches_cover_an_epoch_once), cmocka_unit_test(test_batches_are_functions_of_their_place),
-        cmocka_unit_test(test_augmentations_are_exact),     cmocka_unit_test(test_augmentations_by_name),
+        cmocka_unit_test(test_batches_cover_an_epoch_once),
+        cmocka_unit_test(test_batches_are_functions_of_their_place),
+        cmocka_unit_test(test_augmentations_are_exact),
+        cmocka_unit_test(test_augmentations_by_name),
         cmocka_unit_test(test_ball),
-        cmocka_unit_test(test_augmentation_of_a_sample),    cmocka_unit_test(test_augmentation_known_bits),
+        cmocka_unit_test(test_augmentation_of_a_sample),
+        cmocka_unit_test(test_augmentation_known_bits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
