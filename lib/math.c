@@ -82,7 +82,7 @@ static double tanh_near_zero(double x) {
     return x / tail;
 }
 
-/* Off by a few 2^-53 of the result. Results of neighbouring floats are at least 3e-14 of themselves apart up to 9.01,
+/* Off by a few 2^-53 of the result. Results of neighbouring floats are at least 5e-14 of themselves apart up to 9.01,
  * and all of those above round to 1 as floats: so rounded results are in order. */
 double lfd_tanh(double x) {
     if (x < 0.0) return -lfd_tanh(-x);

@@ -313,21 +313,27 @@ static void cut_gradients(operation *op, size_t threads) {
 
 /* ---- gradients at p = infinity ----------------------------------------------------------------------------------- */
 
-/* One output channel of one sample. */
-static void scatter(const operation *op, size_t sample, size_t out, float *grad_x, float *grad_xu, float *grad_w) {
+/* Of values there is one array of upstream gradients, of intervals two: the lower ends', and the upper ends'. */
+static int ends_of(const operation *op) {
+    return op->xu ? 2 : 1;
+}
+
+/* One output channel of one sample, one end. grad_w: its row of gradients. */
+static void scatter(const operation *op, size_t sample, size_t out, int end, float *grad_x, float *grad_xu,
+                    float *grad_w) {
     const lfd_conv_dims *d = op->dims;
-    const size_t group = out / op->outs.length, columns = columns_of(d);
+    const size_t group = out / op->outs.length;
     const size_t pixel = (sample * d->channels + group * op->channels.length) * d->height * d->width;
     const size_t y = (sample * d->out_channels + out) * positions_of(d);
-    const float *w = op->w + out * columns;
+    const float *w = op->w + out * columns_of(d), *grad_y = end ? op->grad_yu : op->grad_y;
+    const int32_t *argmax = end ? op->known_argmax_u : op->known_argmax;
     grad_x = grad_x ? grad_x + pixel : NULL;
     grad_xu = grad_xu ? grad_xu + pixel : NULL;
-    grad_w = grad_w ? grad_w + out * columns : NULL;
     if (op->xu)
-        lfd_patches_scatter_bounds(d, op->x + pixel, op->xu + pixel, w, op->known_argmax + y, op->known_argmax_u + y,
-                                   op->grad_y + y, op->grad_yu + y, grad_x, grad_xu, grad_w);
+        lfd_patches_scatter_bound(d, end, op->x + pixel, op->xu + pixel, w, argmax + y, grad_y + y, grad_x, grad_xu,
+                                  grad_w);
     else
-        lfd_patches_scatter(d, op->x + pixel, w, op->known_argmax + y, op->grad_y + y, grad_x, grad_w);
+        lfd_patches_scatter(d, op->x + pixel, w, argmax + y, grad_y + y, grad_x, grad_w);
 }
 
 /* index: sample and group. */
@@ -335,19 +341,35 @@ static void scatter_to_x(void *data, size_t index) {
     const operation *op = data;
     const size_t sample = index / op->dims->groups, first = index % op->dims->groups * op->outs.length;
     for (size_t out = first; out < first + op->outs.length; ++out)
-        scatter(op, sample, out, op->grad_x, op->grad_xu, NULL);
+        for (int end = 0; end < ends_of(op); ++end) scatter(op, sample, out, end, op->grad_x, op->grad_xu, NULL);
 }
 
-/* index: output channel. */
-static void scatter_to_w(void *data, size_t index) {
+/* Each sample's positions are summed on their own, then the samples: one float sum over all positions of a batch would
+ * lose too much. */
+static void scatter_to_row(const operation *op, size_t out, float *partial) {
+    const size_t columns = columns_of(op->dims);
+    float *grad_w = op->grad_w + out * columns;
+    for (size_t sample = 0; sample < op->dims->batch; ++sample)
+        for (int end = 0; end < ends_of(op); ++end) {
+            memset(partial, 0, columns * sizeof *partial);
+            scatter(op, sample, out, end, NULL, NULL, partial);
+            for (size_t i = 0; i < columns; ++i) grad_w[i] += partial[i];
+        }
+}
+
+/* Output channels, each whole. */
+static void scatter_to_w(void *data, size_t slot) {
     const operation *op = data;
-    for (size_t sample = 0; sample < op->dims->batch; ++sample) scatter(op, sample, index, NULL, NULL, op->grad_w);
+    const size_t count = op->dims->out_channels, end = (slot + 1) * count / op->slots;
+    for (size_t out = slot * count / op->slots; out < end; ++out)
+        scatter_to_row(op, out, op->scratch + slot * op->slot_floats);
 }
 
 static void scatter_all(linfdist_context *context, operation *op) {
     const lfd_conv_dims *d = op->dims;
     if (op->grad_x || op->grad_xu) lfd_parallel_for(context, scatter_to_x, op, d->batch * d->groups);
-    if (op->grad_w) lfd_parallel_for(context, scatter_to_w, op, d->out_channels);
+    op->slots = smaller((size_t)context->threads, d->out_channels);
+    if (op->grad_w) lfd_parallel_for(context, scatter_to_w, op, op->slots);
 }
 
 void lfd_conv_distance_backward(linfdist_context *context, const lfd_conv_dims *dims, float p, const float *x,

@@ -421,6 +421,27 @@ static void test_whole_image(void **state) {
     linfdist_context_destroy(context);
 }
 
+/* The rounding of a weight's l_inf gradient grows with the positions of a sample plus the samples, not with their
+ * product: 64 samples of 8 x 8 positions that all add the same number to one weight. */
+static void test_long_sums(void **state) {
+    (void)state;
+    enum { SAMPLES = 64, POSITIONS = 64, TERMS = SAMPLES * POSITIONS };
+    linfdist_context *context = make_context(1, NULL);
+    const lfd_conv_dims d = dims_of((const size_t[]){SAMPLES, 1, 8, 8, 1, 1, 1, 1, 1, 0, 1});
+    conv c = make_conv(&d, RANDOM, 1, 1);
+    const double sum = TERMS * (double)0.1f, rounding = (SAMPLES + POSITIONS) * 0x1p-24 * sum;
+    for (size_t i = 0; i < TERMS; ++i) data(&c, GRAD_Y)[i] = data(&c, GRAD_YU)[i] = 0.1f;
+    data(&c, W)[0] = -100.0f;
+    data(&c, GRAD_W)[0] = 0.0f;
+    run_distance(context, &c, INFINITY, 0, 1);
+    expect_near((double)data(&c, GRAD_W)[0], -sum, rounding);
+    data(&c, GRAD_W)[0] = 0.0f;
+    run_bounds(context, &c, 0, 0, 1);
+    expect_near((double)data(&c, GRAD_W)[0], -2 * sum, 4 * rounding);
+    free_conv(&c);
+    linfdist_context_destroy(context);
+}
+
 /* The same bits on real threads. */
 static void test_on_a_pool(void **state) {
     (void)state;
@@ -453,7 +474,8 @@ static void test_scratch(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_distances),   cmocka_unit_test(test_padding_takes_part), cmocka_unit_test(test_bounds),
-        cmocka_unit_test(test_whole_image), cmocka_unit_test(test_on_a_pool),          cmocka_unit_test(test_scratch),
+        cmocka_unit_test(test_whole_image), cmocka_unit_test(test_long_sums),          cmocka_unit_test(test_on_a_pool),
+        cmocka_unit_test(test_scratch),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
