@@ -71,7 +71,8 @@ static void cut_for_forward(operation *op, size_t threads) {
     }
 }
 
-/* The kernels at p = infinity pack rows of w once per tile: tiles as large as leaves every thread a few, of even sizes. */
+/* The kernels at p = infinity pack rows of w once per tile: tiles as large as leaves every thread a few, of even sizes.
+ */
 static void cut_for_packing(operation *op, size_t threads) {
     static const size_t most[][2] = {{256, 240}, {256, 96}, {192, 48}, {96, 48}, {48, 48}, {48, 16}};
     const size_t rows = op->dims->batch, outputs = op->dims->n_out / op->dims->groups;
@@ -202,8 +203,7 @@ static void bounds_backward_x(const operation *op, const tile *t) {
 
 static void bounds_backward_w(const operation *op, const tile *t) {
     op->kernels->bounds_backward_w(&t->shape, op->x + t->x, op->xu + t->x, op->w + t->w, op->known_argmax + t->y,
-                                   op->known_argmax_u + t->y, op->grad_y + t->y, op->grad_yu + t->y,
-                                   op->grad_w + t->w);
+                                   op->known_argmax_u + t->y, op->grad_y + t->y, op->grad_yu + t->y, op->grad_w + t->w);
 }
 
 void lfd_bounds_forward(linfdist_context *context, const lfd_dims *dims, const float *xl, const float *xu,
@@ -308,8 +308,7 @@ static void move_running(void *data, size_t index) {
     (void)index;
     const running_job *job = data;
     const float keep = 1 - job->momentum;
-    for (size_t c = 0; c < job->channels; ++c)
-        job->running[c] = keep * job->running[c] + job->momentum * job->mean[c];
+    for (size_t c = 0; c < job->channels; ++c) job->running[c] = keep * job->running[c] + job->momentum * job->mean[c];
 }
 
 void lfd_running_mean(size_t channels, float momentum, const float *mean, float *running) {

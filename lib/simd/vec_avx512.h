@@ -47,14 +47,8 @@ static inline vf vf_sqrt(vf a) { return _mm512_sqrt_ps(a); }
 static inline vf vf_max(vf a, vf b) { return _mm512_max_ps(a, b); }
 static inline vf vf_min(vf a, vf b) { return _mm512_min_ps(a, b); }
 static inline vf vf_abs(vf a) { return _mm512_abs_ps(a); }
-/* A 1 that the compiler cannot see through: clang would make a subtraction of a * 1 - b again. */
-static inline vf hidden_one(void) {
-    vf one = _mm512_set1_ps(1.0f);
-    __asm__("" : "+v"(one));
-    return one;
-}
 /* a - b as the fused a * 1 - b: the same rounding, on the multipliers' ports. */
-static inline vf vf_difference(vf a, vf b) { return _mm512_fmsub_ps(a, hidden_one(), b); }
+static inline vf vf_difference(vf a, vf b) { return _mm512_fmsub_ps(a, _mm512_set1_ps(1.0f), b); }
 /* The same with one number for all lanes of one side, straight from memory. */
 static inline vf vf_number_minus(float a, vf b) { return vf_difference(_mm512_set1_ps(a), b); }
 static inline vf vf_minus_number(vf a, float b) { return vf_difference(a, _mm512_set1_ps(b)); }

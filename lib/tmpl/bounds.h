@@ -1,6 +1,6 @@
 /* Interval bounds at p = infinity. With t1 = w - l and t2 = u - w, upper = max(t1, t2) over all columns and lower =
- * max(0, -min(t1, t2)). The largest starts at +0 and the smallest at -0, so that integers compare them. As in linf.h lanes
- * run over outputs, over columns where there are few rows. */
+ * max(0, -min(t1, t2)). The largest starts at +0 and the smallest at -0, so that integers compare them. As in linf.h
+ * lanes run over outputs, over columns where there are few rows. */
 
 /* ---- few rows: lanes over columns ------------------------------------------------------------------------------- */
 

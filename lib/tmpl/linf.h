@@ -85,8 +85,8 @@ typedef struct linf_block {
     int32_t hits[LINF_TALL][LANES]; /* which block of HIT_COLUMNS raised the maximum last */
 } linf_block;
 
-/* Raises rows rows of maxima, stride floats apart, by columns [begin, end) of one panel and of the block's rows from row
- * r on. hit: the number of these columns, where hits are remembered, -1 elsewhere. */
+/* Raises rows rows of maxima, stride floats apart, by columns [begin, end) of one panel and of the block's rows from
+ * row r on. hit: the number of these columns, where hits are remembered, -1 elsewhere. */
 LFD_INLINE void linf_columns(linf_block *block, size_t rows, size_t r, size_t panel, size_t begin, size_t end,
                              float *maxima, size_t stride, int32_t hit) {
     vf most[LINF_TALL];
@@ -130,16 +130,15 @@ LFD_INLINE void linf_fetch(linf_block *block, size_t rows, size_t count, size_t 
     }
 }
 
-LFD_INLINE void linf_put(const linf_block *block, size_t rows, size_t count, size_t stride, float *y,
-                         int32_t *argmax) {
+LFD_INLINE void linf_put(const linf_block *block, size_t rows, size_t count, size_t stride, float *y, int32_t *argmax) {
     for (size_t r = 0; r < rows; ++r) {
         copy_lanes(y + r * stride, block->maxima[r], count);
         if (argmax) copy_lanes(argmax + r * stride, block->hits[r], count);
     }
 }
 
-/* Raises y by the block's n columns, whose first is column first of all: its rows rows of x by one panel, of which count
- * lanes exist. argmax holds numbers of blocks of columns until the search, or is NULL. */
+/* Raises y by the block's n columns, whose first is column first of all: its rows rows of x by one panel, of which
+ * count lanes exist. argmax holds numbers of blocks of columns until the search, or is NULL. */
 LFD_INLINE void linf_rows(linf_block *block, size_t stride, size_t rows, size_t panel, size_t count, size_t first,
                           size_t n, float *y, int32_t *argmax) {
     if (rows == LINF_TALL && count == LANES && first > 0 && !argmax) { /* no copies */
@@ -150,8 +149,7 @@ LFD_INLINE void linf_rows(linf_block *block, size_t stride, size_t rows, size_t 
     if (rows == LINF_TALL)
         linf_panel(block, LINF_TALL, 0, panel, first, n, argmax != NULL);
     else
-        for (size_t r = 0; r < rows; r += LINF_SHORT)
-            linf_panel(block, LINF_SHORT, r, panel, first, n, argmax != NULL);
+        for (size_t r = 0; r < rows; r += LINF_SHORT) linf_panel(block, LINF_SHORT, r, panel, first, n, argmax != NULL);
     linf_put(block, rows, count, stride, y, argmax);
 }
 

@@ -1,13 +1,13 @@
-/* Packed operands of the kernels whose lanes run over outputs: a block of columns of PACK_OUTPUTS rows of w, transposed,
- * and of a register tile's rows of x. Packing costs about as much as five rows of x, so many rows share it. Both fit a
- * thread's stack. */
+/* Packed operands of the kernels whose lanes run over outputs: a block of columns of PACK_OUTPUTS rows of w,
+ * transposed, and of a register tile's rows of x. Packing costs about as much as five rows of x, so many rows share it.
+ * Both fit a thread's stack. */
 
 enum {
     PACK_COLUMNS = 256,
     PACK_STRIDE = PACK_COLUMNS + 16, /* an odd number of cache lines: rows do not compete for the same ones */
     PACK_OUTPUTS = 48,
     PACK_PANELS = PACK_OUTPUTS / LANES,
-    PACK_LEAST = 8, /* rows of x that are worth the packing */
+    PACK_LEAST = 8,  /* rows of x that are worth the packing */
     HIT_COLUMNS = 32 /* argmaxes are searched for in the block of so many columns that last raised the maximum */
 };
 
