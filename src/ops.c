@@ -71,6 +71,17 @@ static void cut_for_forward(operation *op, size_t threads) {
     }
 }
 
+/* The kernels at p = infinity pack rows of w once per tile: tiles as large as leaves every thread a few, of even sizes. */
+static void cut_for_packing(operation *op, size_t threads) {
+    static const size_t most[][2] = {{256, 240}, {256, 96}, {192, 48}, {96, 48}, {48, 48}, {48, 16}};
+    const size_t rows = op->dims->batch, outputs = op->dims->n_out / op->dims->groups;
+    for (size_t i = 0; i < sizeof most / sizeof most[0]; ++i) {
+        op->batch = cut_evenly(rows, 1, 1, 16, most[i][0]);
+        op->out = cut_evenly(outputs, op->dims->groups * op->batch.count, threads, smaller(48, most[i][1]), most[i][1]);
+        if (op->dims->groups * op->batch.count * op->out.count >= 4 * threads) break;
+    }
+}
+
 static operation begin(const linfdist_context *context, const lfd_dims *dims) {
     return (operation){
         .kernels = context->kernels,
@@ -129,10 +140,11 @@ void lfd_distance_forward(linfdist_context *context, const lfd_dims *dims, float
                           float *y, int32_t *argmax) {
     operation op = begin(context, dims);
     op.x = x, op.w = w, op.y = y, op.argmax = argmax;
-    cut_for_forward(&op, (size_t)context->threads);
     if (is_infinite(p)) {
         op.run_tile = argmax ? linf_argmax : linf_forward;
+        cut_for_packing(&op, (size_t)context->threads);
     } else {
+        cut_for_forward(&op, (size_t)context->threads);
         op.run_tile = lp_forward;
         set_power(&op, p);
     }
@@ -199,7 +211,7 @@ void lfd_bounds_forward(linfdist_context *context, const lfd_dims *dims, const f
     operation op = begin(context, dims);
     op.x = xl, op.xu = xu, op.w = w, op.y = yl, op.yu = yu, op.argmax = arg_l, op.argmax_u = arg_u;
     op.run_tile = arg_l ? bounds_argmax : bounds_forward;
-    cut_for_forward(&op, (size_t)context->threads);
+    cut_for_packing(&op, (size_t)context->threads);
     run_all(context, &op);
 }
 
