@@ -202,8 +202,7 @@ static void bounds_backward_x(const operation *op, const tile *t) {
 
 static void bounds_backward_w(const operation *op, const tile *t) {
     op->kernels->bounds_backward_w(&t->shape, op->x + t->x, op->xu + t->x, op->w + t->w, op->known_argmax + t->y,
-                                   op->known_argmax_u + t->y, op->grad_y + t->y, op->grad_yu + t->y,
-                                   op->grad_w + t->w);
+                                   op->known_argmax_u + t->y, op->grad_y + t->y, op->grad_yu + t->y, op->grad_w + t->w);
 }
 
 void lfd_bounds_forward(linfdist_context *context, const lfd_dims *dims, const float *xl, const float *xu,
@@ -280,14 +279,21 @@ void lfd_channel_means(size_t channels, const double *sums, double terms, float 
     lfd_serial_for(divide, &job, 1);
 }
 
+static void shift_sample(const channel_job *job, const float *x, float *y) {
+    const size_t positions = job->positions;
+    if (positions == 1) {
+        for (size_t c = 0; c < job->channels; ++c) y[c] = x[c] - job->shift[c];
+        return;
+    }
+    for (size_t c = 0; c < job->channels; ++c)
+        for (size_t i = 0; i < positions; ++i) y[c * positions + i] = x[c * positions + i] - job->shift[c];
+}
+
 static void shift_samples(void *data, size_t index) {
     const channel_job *job = data;
     const size_t first = index * job->step, last = smaller(first + job->step, job->batch);
-    for (size_t row = first * job->channels; row < last * job->channels; ++row) {
-        const float shift = job->shift[row % job->channels];
-        for (size_t i = 0; i < job->positions; ++i)
-            job->y[row * job->positions + i] = job->x[row * job->positions + i] - shift;
-    }
+    const size_t sample = job->channels * job->positions;
+    for (size_t b = first; b < last; ++b) shift_sample(job, job->x + b * sample, job->y + b * sample);
 }
 
 void lfd_channel_shift(linfdist_context *context, size_t batch, size_t channels, size_t positions, const float *x,
@@ -308,8 +314,7 @@ static void move_running(void *data, size_t index) {
     (void)index;
     const running_job *job = data;
     const float keep = 1 - job->momentum;
-    for (size_t c = 0; c < job->channels; ++c)
-        job->running[c] = keep * job->running[c] + job->momentum * job->mean[c];
+    for (size_t c = 0; c < job->channels; ++c) job->running[c] = keep * job->running[c] + job->momentum * job->mean[c];
 }
 
 void lfd_running_mean(size_t channels, float momentum, const float *mean, float *running) {
