@@ -69,6 +69,10 @@ static linfdist_status check_step(const linfdist_optimizer *optimizer, const lin
     if (run->kind == LINFDIST_RUN_INFERENCE) {
         return lfd_fail(LINFDIST_ERROR_STATE, "run was made for inference and has no gradients");
     }
+    if (run->workers.hooks.sum_gradients && run->gradient_state == LFD_GRADIENTS_OWN) {
+        return lfd_fail(LINFDIST_ERROR_STATE,
+                        "the gradients are this worker's own: linfdist_run_reduce_gradients comes first");
+    }
     LFD_TRY(lfd_check_number("lr", lr, 0.0, (double)LFD_LIMIT));
     LFD_TRY(lfd_check_number("scalar_lr", scalar_lr, 0.0, (double)LFD_LIMIT));
     LFD_TRY(check_decay(&optimizer->options, run, lr));
