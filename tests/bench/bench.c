@@ -2,13 +2,20 @@
  * one thread: 1.00 means that one |x - w| costs as much as one multiply-add. Every measurement is a pair (sgemm, then
  * the operator); the median and the range of the pairs' ratios are printed.
  *
- * bench [--batch N] [--inputs N] [--outputs N] [--repeat N] [--isa NAME] */
+ * bench [--batch N] [--inputs N] [--outputs N] [--repeat N] [--isa NAME] [--p P] [--model FILE --data SET [--layer N]]
+ *
+ * --p: only the l_p operators, at this p. --model: the weights of layer N (default 1; 0 is the first) of a trained net and
+ * what that layer sees of the first training images of SET. */
 #ifndef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L /* clock_gettime */
 #endif
 
 #include "../../lib/gemm/gemm.h"
 #include "linfdist/linfdist.h"
+
+#ifdef HAVE_TRAINED
+#include "trained.h"
+#endif
 
 #include <math.h>
 #include <stdio.h>
@@ -106,18 +113,17 @@ static int by_value(const void *a, const void *b) {
     return x < y ? -1 : x > y;
 }
 
-static void measure(bench *b, size_t row, int repeats) {
+static void measure(bench *b, const char *name, operation *prepare, operation *run, int repeats) {
     double ratios[MOST_REPEATS];
-    b->p = rows[row].p;
-    if (rows[row].prepare) time_operation(b, rows[row].prepare);
-    time_operation(b, rows[row].run);
+    if (prepare) time_operation(b, prepare);
+    time_operation(b, run);
     for (int i = 0; i < repeats; ++i) {
         double gemm = time_gemm(b);
-        ratios[i] = gemm / time_operation(b, rows[row].run);
+        ratios[i] = gemm / time_operation(b, run);
     }
     qsort(ratios, (size_t)repeats, sizeof *ratios, by_value);
-    printf("%-8s %-24s %8.3f  (%.3f to %.3f)\n", linfdist_context_isa(b->context), rows[row].name, ratios[repeats / 2],
-           ratios[0], ratios[repeats - 1]);
+    printf("%-8s %-24s %8.3f  (%.3f to %.3f)\n", linfdist_context_isa(b->context), name, ratios[repeats / 2], ratios[0],
+           ratios[repeats - 1]);
     fflush(stdout);
 }
 
@@ -137,7 +143,7 @@ static void *room(int64_t count) {
     return memory;
 }
 
-/* Inputs uniform as pixels are, weights normal as a new net's. */
+/* Inputs uniform as pixels are, weights normal as a new net's, until trained ones replace them. */
 static void fill(bench *b, int64_t batch, int64_t n_in, int64_t n_out) {
     linfdist_distance_shape_init(&b->shape, sizeof b->shape, batch, n_in, n_out);
     b->x = room(batch * n_in);
@@ -158,13 +164,35 @@ static void fill(bench *b, int64_t batch, int64_t n_in, int64_t n_out) {
     for (int64_t i = 0; i < batch * n_out; ++i) b->grad_y[i] = normal() / 512.0f;
 }
 
+/* Takes shape, inputs and weights from a trained net; the context is only of this call. */
+static int fill_trained(bench *b, const char *model, const char *data, int layer, float p, int64_t batch) {
+#ifdef HAVE_TRAINED
+    trained_layer made;
+    if (linfdist_context_create(NULL, &b->context) != LINFDIST_OK) return -1;
+    int failed = trained_layer_make(b->context, model, data, layer, p, batch, &made);
+    linfdist_context_destroy(b->context);
+    if (failed) return -1;
+    fill(b, batch, made.n_in, made.n_out);
+    memcpy(b->x, made.x, (size_t)(batch * made.n_in) * sizeof(float));
+    memcpy(b->w, made.w, (size_t)(made.n_out * made.n_in) * sizeof(float));
+    free(made.x);
+    free(made.w);
+    return 0;
+#else
+    (void)b, (void)model, (void)data, (void)layer, (void)p, (void)batch;
+    fprintf(stderr, "bench: built without the examples, which --model needs\n");
+    return -1;
+#endif
+}
+
 static void release(bench *b) {
     void *all[] = {b->x,      b->x_upper, b->w,      b->y,      b->y_upper,
                    b->grad_y, b->grad_x,  b->grad_w, b->argmax, b->argmax_upper};
     for (size_t i = 0; i < sizeof all / sizeof *all; ++i) free(all[i]);
 }
 
-static void bench_isa(bench *b, const char *isa, int repeats) {
+/* one: only the l_p operators at this p, unless 0. */
+static void bench_isa(bench *b, const char *isa, float one, int repeats) {
     linfdist_context_options options;
     linfdist_context_options_init(&options, sizeof options);
     options.isa = isa;
@@ -172,7 +200,15 @@ static void bench_isa(bench *b, const char *isa, int repeats) {
         fprintf(stderr, "bench: %s\n", linfdist_last_error());
         exit(1);
     }
-    for (size_t row = 0; row < sizeof rows / sizeof *rows; ++row) measure(b, row, repeats);
+    for (size_t row = 0; row < sizeof rows / sizeof *rows && one == 0.0f; ++row) {
+        b->p = rows[row].p;
+        measure(b, rows[row].name, rows[row].prepare, rows[row].run, repeats);
+    }
+    if (one > 0.0f) {
+        b->p = one;
+        measure(b, "lp forward", NULL, forward, repeats);
+        measure(b, "lp backward", forward, backward, repeats);
+    }
     linfdist_context_destroy(b->context);
 }
 
@@ -182,26 +218,35 @@ static int64_t number_after(int argc, char **argv, const char *flag, int64_t oth
     return otherwise;
 }
 
+static const char *text_after(int argc, char **argv, const char *flag, const char *otherwise) {
+    for (int i = 1; i + 1 < argc; ++i)
+        if (strcmp(argv[i], flag) == 0) return argv[i + 1];
+    return otherwise;
+}
+
 int main(int argc, char **argv) {
     static const char *const sets[] = {"avx2", "avx512"};
     bench b = {0};
-    const char *only = NULL;
+    const char *only = text_after(argc, argv, "--isa", NULL), *model = text_after(argc, argv, "--model", NULL);
+    float p = strtof(text_after(argc, argv, "--p", "0"), NULL);
     int repeats = (int)number_after(argc, argv, "--repeat", 7);
-    for (int i = 1; i + 1 < argc; ++i)
-        if (strcmp(argv[i], "--isa") == 0) only = argv[i + 1];
     int64_t batch = number_after(argc, argv, "--batch", 512), n_in = number_after(argc, argv, "--inputs", 1024);
     int64_t n_out = number_after(argc, argv, "--outputs", 512);
     if (repeats < 1 || repeats > MOST_REPEATS || batch < 1 || n_in < 1 || n_out < 1) {
         fprintf(stderr, "bench: sizes must be positive, --repeat in [1, %d]\n", MOST_REPEATS);
         return 2;
     }
-    fill(&b, batch, n_in, n_out);
+    if (!model)
+        fill(&b, batch, n_in, n_out);
+    else if (fill_trained(&b, model, text_after(argc, argv, "--data", "digits"),
+                          (int)number_after(argc, argv, "--layer", 1), p > 0.0f ? p : 8.0f, batch))
+        return 1;
     printf("batch %lld, inputs %lld, outputs %lld; speed relative to %s sgemm, median of %d pairs (range)\n",
-           (long long)batch, (long long)n_in, (long long)n_out, lfd_gemm_name(), repeats);
+           (long long)batch, (long long)b.shape.n_in, (long long)b.shape.n_out, lfd_gemm_name(), repeats);
     for (size_t i = 0; i < sizeof sets / sizeof *sets; ++i)
         if ((!only && linfdist_isa_available(sets[i])) || (only && strcmp(only, sets[i]) == 0))
-            bench_isa(&b, sets[i], repeats);
-    if (only && strcmp(only, "ref") == 0) bench_isa(&b, only, repeats);
+            bench_isa(&b, sets[i], p, repeats);
+    if (only && strcmp(only, "ref") == 0) bench_isa(&b, only, p, repeats);
     release(&b);
     return 0;
 }
