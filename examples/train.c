@@ -40,7 +40,7 @@ typedef struct trainer {
     linfdist_schedule schedule;
     position at;
     int32_t *predicted; /* of one batch */
-    accuracy test; /* at p = infinity, as of step tested; -1: never */
+    accuracy test;      /* at p = infinity, as of step tested; -1: never */
     int64_t tested;
     csvlog logs[LOGS];
     progress bar;
@@ -110,8 +110,7 @@ static int check_position(trainer *t) {
 }
 
 static int create_run(trainer *t) {
-    const int32_t kind =
-        t->chosen.bounds == BOUNDS_INTERVAL ? LINFDIST_RUN_INTERVAL_TRAINING : LINFDIST_RUN_TRAINING;
+    const int32_t kind = t->chosen.bounds == BOUNDS_INTERVAL ? LINFDIST_RUN_INTERVAL_TRAINING : LINFDIST_RUN_TRAINING;
     int64_t batch = t->chosen.batch < t->data.train.count ? t->chosen.batch : t->data.train.count;
     t->predicted = malloc((size_t)batch * sizeof *t->predicted);
     if (!t->predicted) return problem_set(&t->what, "out of memory");
@@ -155,11 +154,10 @@ static int prepare(trainer *t) {
 static int forward(trainer *t, const float *x, int64_t count, const linfdist_schedule_point *now) {
     const float *lower, *upper;
     if (t->chosen.bounds == BOUNDS_LIPSCHITZ)
-        return problem_check(&t->what,
-                             linfdist_forward(t->run, x, t->data.n_in, count, LINFDIST_TRAIN, (float)now->p));
+        return problem_check(&t->what, linfdist_forward(t->run, x, t->data.n_in, count, LINFDIST_TRAIN, (float)now->p));
     if (batches_ball(t->source, count, now->eps_normalized, &lower, &upper, &t->what) != 0) return -1;
-    return problem_check(
-        &t->what, linfdist_forward_intervals(t->run, x, lower, upper, t->data.n_in, count, LINFDIST_TRAIN));
+    return problem_check(&t->what,
+                         linfdist_forward_intervals(t->run, x, lower, upper, t->data.n_in, count, LINFDIST_TRAIN));
 }
 
 /* 1 where no other class can come ahead of the label. */
@@ -265,9 +263,7 @@ static int finish_epoch(trainer *t) {
     int64_t first_step = t->at.epoch * t->schedule.batches_per_epoch;
     t->at.batch = 0;
     ++t->at.epoch;
-    if (plan_at(&t->chosen, &t->schedule, first_step, &begun, &t->what) != 0 ||
-        log_training(t, &begun) != 0)
-        return -1;
+    if (plan_at(&t->chosen, &t->schedule, first_step, &begun, &t->what) != 0 || log_training(t, &begun) != 0) return -1;
     t->at = (position){.epoch = t->at.epoch};
     if ((t->at.epoch % 5 == 0 || t->at.epoch > t->schedule.epochs - 5) && log_evaluation(t, begun.p) != 0) return -1;
     return save_checkpoint(t);

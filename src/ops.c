@@ -71,6 +71,17 @@ static void cut_for_forward(operation *op, size_t threads) {
     }
 }
 
+/* The kernels at p = infinity pack rows of w once per tile: tiles as large as leaves every thread a few, of even sizes. */
+static void cut_for_packing(operation *op, size_t threads) {
+    static const size_t most[][2] = {{256, 240}, {256, 96}, {192, 48}, {96, 48}, {48, 48}, {48, 16}};
+    const size_t rows = op->dims->batch, outputs = op->dims->n_out / op->dims->groups;
+    for (size_t i = 0; i < sizeof most / sizeof most[0]; ++i) {
+        op->batch = cut_evenly(rows, 1, 1, 16, most[i][0]);
+        op->out = cut_evenly(outputs, op->dims->groups * op->batch.count, threads, smaller(48, most[i][1]), most[i][1]);
+        if (op->dims->groups * op->batch.count * op->out.count >= 4 * threads) break;
+    }
+}
+
 static operation begin(const linfdist_context *context, const lfd_dims *dims) {
     return (operation){
         .kernels = context->kernels,
@@ -129,10 +140,11 @@ void lfd_distance_forward(linfdist_context *context, const lfd_dims *dims, float
                           float *y, int32_t *argmax) {
     operation op = begin(context, dims);
     op.x = x, op.w = w, op.y = y, op.argmax = argmax;
-    cut_for_forward(&op, (size_t)context->threads);
     if (is_infinite(p)) {
         op.run_tile = argmax ? linf_argmax : linf_forward;
+        cut_for_packing(&op, (size_t)context->threads);
     } else {
+        cut_for_forward(&op, (size_t)context->threads);
         op.run_tile = lp_forward;
         set_power(&op, p);
     }
@@ -190,8 +202,7 @@ static void bounds_backward_x(const operation *op, const tile *t) {
 
 static void bounds_backward_w(const operation *op, const tile *t) {
     op->kernels->bounds_backward_w(&t->shape, op->x + t->x, op->xu + t->x, op->w + t->w, op->known_argmax + t->y,
-                                   op->known_argmax_u + t->y, op->grad_y + t->y, op->grad_yu + t->y,
-                                   op->grad_w + t->w);
+                                   op->known_argmax_u + t->y, op->grad_y + t->y, op->grad_yu + t->y, op->grad_w + t->w);
 }
 
 void lfd_bounds_forward(linfdist_context *context, const lfd_dims *dims, const float *xl, const float *xu,
@@ -199,7 +210,7 @@ void lfd_bounds_forward(linfdist_context *context, const lfd_dims *dims, const f
     operation op = begin(context, dims);
     op.x = xl, op.xu = xu, op.w = w, op.y = yl, op.yu = yu, op.argmax = arg_l, op.argmax_u = arg_u;
     op.run_tile = arg_l ? bounds_argmax : bounds_forward;
-    cut_for_forward(&op, (size_t)context->threads);
+    cut_for_packing(&op, (size_t)context->threads);
     run_all(context, &op);
 }
 
@@ -268,14 +279,21 @@ void lfd_channel_means(size_t channels, const double *sums, double terms, float 
     lfd_serial_for(divide, &job, 1);
 }
 
+static void shift_sample(const channel_job *job, const float *x, float *y) {
+    const size_t positions = job->positions;
+    if (positions == 1) {
+        for (size_t c = 0; c < job->channels; ++c) y[c] = x[c] - job->shift[c];
+        return;
+    }
+    for (size_t c = 0; c < job->channels; ++c)
+        for (size_t i = 0; i < positions; ++i) y[c * positions + i] = x[c * positions + i] - job->shift[c];
+}
+
 static void shift_samples(void *data, size_t index) {
     const channel_job *job = data;
     const size_t first = index * job->step, last = smaller(first + job->step, job->batch);
-    for (size_t row = first * job->channels; row < last * job->channels; ++row) {
-        const float shift = job->shift[row % job->channels];
-        for (size_t i = 0; i < job->positions; ++i)
-            job->y[row * job->positions + i] = job->x[row * job->positions + i] - shift;
-    }
+    const size_t sample = job->channels * job->positions;
+    for (size_t b = first; b < last; ++b) shift_sample(job, job->x + b * sample, job->y + b * sample);
 }
 
 void lfd_channel_shift(linfdist_context *context, size_t batch, size_t channels, size_t positions, const float *x,
@@ -296,8 +314,7 @@ static void move_running(void *data, size_t index) {
     (void)index;
     const running_job *job = data;
     const float keep = 1 - job->momentum;
-    for (size_t c = 0; c < job->channels; ++c)
-        job->running[c] = keep * job->running[c] + job->momentum * job->mean[c];
+    for (size_t c = 0; c < job->channels; ++c) job->running[c] = keep * job->running[c] + job->momentum * job->mean[c];
 }
 
 void lfd_running_mean(size_t channels, float momentum, const float *mean, float *running) {

@@ -37,9 +37,9 @@ static const recipe recipes[] = {
      "cifar10-hybrid-2021", "net conv-hybrid width-factor 3 features 1024"},
     {"tiny-imagenet-2021", "TinyImageNet, certified at 1/255, hybrid net of the 2021 paper (16.31 %)", "hybrid-2021",
      "depth 7 lr 0.04 eps-train 0.005 eps-test 1/255 epochs 0,100,200,450,500"},
-    {"cifar10-hinge-2022", "cifar10-2021 as the 2022 programs run it again (2022 paper: 33.30 %)", "published",
+    {"cifar10-hinge-2022", "cifar10-2021 as the programs of 2022 run it again (33.30 %)", "published",
      "depth 6 scalar fixed loss hinge mix 0.25 lr 0.02 eps-train 0.1569 eps-test 8/255 epochs 0,0,100,750,800"},
-    {"cifar10-hybrid-2022", "cifar10-hybrid-2021 as the 2022 programs run it again", "published",
+    {"cifar10-hybrid-2022", "cifar10-hybrid-2021 as the programs of 2022 run it again", "published",
      "net hybrid depth 7 hidden 512 loss crossentropy mix 0 lr 0.02 eps-train 0.03451 eps-test 8/255 "
      "epochs 0,100,100,750,800"},
     {"digits", "the generated digits, under a minute; the default for digits", "published",

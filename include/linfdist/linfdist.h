@@ -684,7 +684,10 @@ enum {
     LINFDIST_METHOD_INTERVAL = 2
 };
 
-/* Errors: NOT_FINITE for weights, RANGE for a scalar that is not positive and finite and for weights with which outputs
+/* Besides the copy of the model it prepares, on the context's threads, what lets certificates skip the inputs of distance
+ * layers that cannot win: at most as much memory again as the weights, and 200 bytes for each input of layers of up to 16
+ * outputs. Results do not depend on it; where there is no memory for it, certificates take longer.
+ * Errors: NOT_FINITE for weights, RANGE for a scalar that is not positive and finite and for weights with which outputs
  * of a layer could leave the range of a float, OUT_OF_MEMORY. */
 LINFDIST_API linfdist_status linfdist_certifier_create(const linfdist_model *model, linfdist_certifier **certifier);
 LINFDIST_API void linfdist_certifier_destroy(linfdist_certifier *certifier);
