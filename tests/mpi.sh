@@ -1,7 +1,7 @@
 #!/bin/sh
 # Several processes take the trajectory of one, up to rounding. usage: mpi.sh BUILD_DIR
-# Losses agree to 1e-6 of themselves. Parameters agree to 1e-4 where no weight has a gradient that cancels to nothing but
-# its rounding, which Adam makes a step of: those of the identity are such, so it is left out there (docs/threading.md).
+# Losses agree to 1e-6 of themselves. Parameters agree to 1e-4 where no weight has a gradient that cancels to nothing
+# but its rounding, of which Adam makes a step: those of the identity do, so it is left out there (docs/threading.md).
 set -u
 
 bin=$(cd "$1" && pwd)/bin
@@ -97,23 +97,24 @@ for n in 2 3; do
     check "$n processes: the same losses" same_losses one.log err
     check "$n processes: the same model" close one.safetensors many.safetensors
 done
-check 'another seed' processes 2 0 $net --identity 0 --seed 2 --out other.safetensors
+check 'another seed' processes 2 0 $net --identity 0 --seed 2 --steps 24 --out other.safetensors
 check 'another seed: another model' sh -c "! awk 'BEGIN { exit !($(largest_difference one.safetensors \
     other.safetensors) <= 1e-4) }'"
 
-# with_losses FLAG...: two processes have the losses of one
+# with_losses FLAG...: two processes have the losses of one, for two epochs
 with_losses() {
-    check "one process with $*" processes 1 0 $net "$@"
+    check "one process with $*" processes 1 0 $net --steps 48 "$@"
     mv err one.log
-    check "two with $*" processes 2 0 $net "$@"
+    check "two with $*" processes 2 0 $net --steps 48 "$@"
     check 'have the same losses' same_losses one.log err
 }
 with_losses --identity 10
 with_losses --loss hinge --scalar fixed --weight-decay 0.05 --decay lp
-with_losses --net hybrid --depth 4 --hidden 32 --steps 72
-with_losses --net hybrid --depth 4 --hidden 32 --bounds interval --steps 48
+with_losses --net hybrid --depth 4 --hidden 32
+with_losses --net hybrid --depth 4 --hidden 32 --bounds interval
 
-check 'a batch with too few samples' refused 2 '1500 images make a batch of 1, too few for 2 processes' $net --batch 1499
+check 'a batch with too few samples' refused 2 '1500 images make a batch of 1, too few for 2 processes' $net \
+    --batch 1499
 check 'a log' refused 2 '--checkpoint, --resume and --log are those of train' $net --log log
 check 'an unknown flag' refused 2 '--widht: unknown flag' --widht 3
 check '--help' processes 2 0 --help
