@@ -138,6 +138,24 @@ static inline void vf_columns_4(vf out[4], const float *const *rows, size_t i) {
     out[2] = _mm256_castpd_ps(_mm256_unpacklo_pd(ab, cd));
     out[3] = _mm256_castpd_ps(_mm256_unpackhi_pd(ab, cd));
 }
+/* Lane i of vector j <-> lane j of vector i. */
+static inline void vf_transpose(vf v[8]) {
+    vf t[8];
+    for (int i = 0; i < 8; i += 4) { /* within the halves: 4 x 4 blocks */
+        vf a = _mm256_unpacklo_ps(v[i], v[i + 1]), b = _mm256_unpackhi_ps(v[i], v[i + 1]);
+        vf c = _mm256_unpacklo_ps(v[i + 2], v[i + 3]), d = _mm256_unpackhi_ps(v[i + 2], v[i + 3]);
+        t[i] = _mm256_shuffle_ps(a, c, 0x44), t[i + 1] = _mm256_shuffle_ps(a, c, 0xee);
+        t[i + 2] = _mm256_shuffle_ps(b, d, 0x44), t[i + 3] = _mm256_shuffle_ps(b, d, 0xee);
+    }
+    for (int i = 0; i < 4; ++i) { /* then the blocks */
+        v[i] = _mm256_permute2f128_ps(t[i], t[i + 4], 0x20);
+        v[i + 4] = _mm256_permute2f128_ps(t[i], t[i + 4], 0x31);
+    }
+}
+/* One number from each of LANES places. */
+static inline vf vf_gather(float *const p[8]) {
+    return _mm256_setr_ps(*p[0], *p[1], *p[2], *p[3], *p[4], *p[5], *p[6], *p[7]);
+}
 
 static inline __m128 half_max(vf a) {
     return _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));

@@ -1,10 +1,16 @@
-/* l_p backward: lanes over columns; grad_x sums over outputs and grad_w over samples, both in ascending order, in one
- * pass. Blocks of GRADIENT_OUTPUTS outputs keep the rows of w and grad_w in cache. */
+/* l_p backward: grad_x sums over outputs and grad_w over samples, both in ascending order, in one pass. Where most terms
+ * matter, lanes over columns: blocks of GRADIENT_OUTPUTS outputs keep the rows of w and grad_w in cache. Where few do,
+ * lanes over samples (lp_backward_live.h). */
 
 enum {
     GRADIENT_OUTPUTS = LIVE_OUTPUTS,
-    GRADIENT_BLOCK = 12 /* samples per block, a multiple of every register tile's rows */
+    GRADIENT_COLUMNS = 128,
+    GRADIENT_BLOCK = 12,                /* samples per block, a multiple of every register tile's rows */
+    GRADIENT_GROUP = 4 * GRADIENT_BLOCK /* samples that are treated alike; a multiple of LANES too */
 };
+/* Share of places where some sample has a term that matters, below which looking for them beats computing all terms.
+ * Measured. */
+static const float GRADIENT_FEW = 0.7f;
 
 /* Per (sample, output) of one block. */
 typedef struct gradient_factors {
@@ -150,76 +156,17 @@ static gradient_rows_fn *const gradient_rows_by_power[] = {gradient_rows_0, grad
                                                            gradient_rows_3, gradient_rows_4, gradient_rows_5,
                                                            gradient_rows_6, gradient_rows_7, gradient_rows_8};
 
-/* Powers of the collected terms of outputs [first, last], added to grad_x and subtracted from grad_w in order. */
-static void gradient_flush(live_terms *terms, size_t last, float exponent, const float *grad_y, size_t w_stride,
-                           float *grad_x, float *grad_w) {
-    size_t i = 0;
-    terms->ends[last] = terms->count;
-    live_powers(terms, exponent);
-    for (size_t o = terms->first; o <= last; ++o) {
-        float *row = grad_w ? grad_w + o * w_stride : NULL;
-        for (; i < terms->ends[o]; ++i) {
-            size_t column = (size_t)terms->columns[i];
-            float term = terms->ratios[i] * grad_y[o];
-            if (grad_x) grad_x[column] += term;
-            if (row) row[column] -= term;
-        }
-    }
-    terms->first = last;
-    terms->count = 0;
-}
-
-/* The outputs in hits for row r of the block; s->n_in <= LIVE_COLUMNS. */
-static void gradient_sparse_row(const lfd_shape *s, float exponent, const gradient_factors *f, size_t r, uint32_t hits,
-                                const float *x, const float *w, float *grad_x, float *grad_w) {
-    live_terms terms;
-    size_t o = 0;
-    terms.count = 0;
-    terms.first = (size_t)__builtin_ctz(hits);
-    for (; hits; hits &= hits - 1) {
-        for (size_t next = (size_t)__builtin_ctz(hits); o < next; ++o) terms.ends[o] = terms.count;
-        if (terms.count + LIVE_COLUMNS > LIVE_CAPACITY)
-            gradient_flush(&terms, o, exponent, f->grad_y[r], s->w_stride, grad_x, grad_w);
-        live_collect(&terms, x, w + o * s->w_stride, 0, s->n_in, f->cut[r][o], f->inverse[r][o], 1);
-    }
-    gradient_flush(&terms, o, exponent, f->grad_y[r], s->w_stride, grad_x, grad_w);
-}
-
-static void gradient_sparse(const lfd_shape *s, int rare, float exponent, gradient_factors *f, const float *x,
-                            const float *w, float *grad_x, float *grad_w) {
-    uint32_t hits[GRADIENT_BLOCK];
-    if (rare)
-        live_hits(s->batch, s->n_out, s->n_in, x, s->x_stride, w, s->w_stride, f->cut, hits);
-    else
-        live_hit_all(s->batch, s->n_out, hits);
-    for (size_t r = 0; r < s->batch; ++r)
-        if (hits[r])
-            gradient_sparse_row(s, exponent, f, r, hits[r], x + r * s->x_stride, w,
-                                grad_x ? grad_x + r * s->x_stride : NULL, grad_w);
-}
-
-/* The samples and outputs of s, one block; at most LIVE_COLUMNS columns. */
+/* The samples and outputs of s, one block; at most GRADIENT_COLUMNS columns. */
 static void gradient_block(const lfd_shape *s, const lfd_power *power, const float *x, const float *w, const float *y,
                            const float *grad_y, float *grad_x, float *grad_w) {
     gradient_factors factors;
-    if (gradient_prepare(&factors, s->batch, s->n_out, power, y, grad_y, s->y_stride)) {
+    if (gradient_prepare(&factors, s->batch, s->n_out, power, y, grad_y, s->y_stride))
         lfd_ref_lp_backward(s, power, x, w, y, grad_y, grad_x, grad_w);
-        return;
-    }
-    float share = power->integer ? 1.0f : live_share(x, w, s->w_stride, s->n_in, s->n_out, factors.cut[0]);
-    if (share < LIVE_FEW)
-        gradient_sparse(s, share < LIVE_RARE, power->exponent, &factors, x, w, grad_x, grad_w);
     else
         gradient_rows_by_power[power->integer](s, power->exponent, &factors, x, w, grad_x, grad_w);
 }
 
-/* The reference's first step. */
-static void clear_negative_zeros(float *grad, size_t rows, size_t columns, size_t stride) {
-    for (size_t r = 0; r < rows && grad; ++r)
-        for (size_t i = 0; i < columns; ++i) grad[r * stride + i] += 0.0f;
-}
-
-/* At most LIVE_COLUMNS columns. */
+/* All terms; at most GRADIENT_COLUMNS columns. */
 static void gradient_range(const lfd_shape *s, const lfd_power *power, const float *x, const float *w, const float *y,
                            const float *grad_y, float *grad_x, float *grad_w) {
     lfd_shape block = *s;
@@ -233,13 +180,63 @@ static void gradient_range(const lfd_shape *s, const lfd_power *power, const flo
         }
 }
 
-void ISA(lp_backward)(const lfd_shape *s, const lfd_power *power, const float *x, const float *w, const float *y,
-                      const float *grad_y, float *grad_x, float *grad_w) {
+static void gradient_dense(const lfd_shape *s, const lfd_power *power, const float *x, const float *w, const float *y,
+                           const float *grad_y, float *grad_x, float *grad_w) {
     lfd_shape range = *s;
-    clear_negative_zeros(grad_x, s->batch, s->n_in, s->x_stride);
-    clear_negative_zeros(grad_w, s->n_out, s->n_in, s->w_stride);
-    for (size_t i = 0; i < s->n_in; i += LIVE_COLUMNS) {
-        range.n_in = smaller(LIVE_COLUMNS, s->n_in - i);
+    for (size_t i = 0; i < s->n_in; i += GRADIENT_COLUMNS) {
+        range.n_in = smaller(GRADIENT_COLUMNS, s->n_in - i);
         gradient_range(&range, power, x + i, w + i, y, grad_y, grad_x ? grad_x + i : NULL, grad_w ? grad_w + i : NULL);
     }
+}
+
+/* 1 when terms are better looked for than all computed: few matter, and no distance is too small for plain
+ * reciprocals. */
+static int gradient_is_sparse(const lfd_shape *s, const lfd_power *power, const float *x, const float *w,
+                              const float *y) {
+    gradient_live g;
+    const size_t samples = smaller(LANES, s->batch), outputs = smaller(LIVE_OUTPUTS, s->n_out);
+    if (power->integer) return 0;
+    for (size_t b = 0; b < s->batch; ++b)
+        for (size_t o = 0; o < s->n_out; ++o)
+            if (y[b * s->y_stride + o] < LFD_TINY && y[b * s->y_stride + o] > 0.0f) return 0;
+    live_load(&g.rows, samples, s->n_in, x, s->x_stride);
+    gradient_live_prepare(&g, samples, outputs, power, y, y, s->y_stride);
+    float share = live_share(&g.rows, outputs, w, s->w_stride, g.cut, &g.found);
+    return share * (float)LANES < GRADIENT_FEW * (float)samples;
+}
+
+/* The reference's first step. */
+static void clear_negative_zeros(float *grad, size_t rows, size_t columns, size_t stride) {
+    for (size_t r = 0; r < rows && grad; ++r)
+        for (size_t i = 0; i < columns; ++i) grad[r * stride + i] += 0.0f;
+}
+
+/* At most LIVE_COLUMNS columns. */
+static void gradient_group(const lfd_shape *s, const lfd_power *power, const float *x, const float *w, const float *y,
+                           const float *grad_y, float *grad_x, float *grad_w) {
+    if (!gradient_is_sparse(s, power, x, w, y)) {
+        gradient_dense(s, power, x, w, y, grad_y, grad_x, grad_w);
+        return;
+    }
+    lfd_shape block = *s;
+    for (size_t b = 0; b < s->batch; b += LANES) {
+        block.batch = smaller(LANES, s->batch - b);
+        gradient_sparse(&block, power, x + b * s->x_stride, w, y + b * s->y_stride, grad_y + b * s->y_stride,
+                        grad_x ? grad_x + b * s->x_stride : NULL, grad_w);
+    }
+}
+
+void ISA(lp_backward)(const lfd_shape *s, const lfd_power *power, const float *x, const float *w, const float *y,
+                      const float *grad_y, float *grad_x, float *grad_w) {
+    lfd_shape part = *s;
+    clear_negative_zeros(grad_x, s->batch, s->n_in, s->x_stride);
+    clear_negative_zeros(grad_w, s->n_out, s->n_in, s->w_stride);
+    for (size_t i = 0; i < s->n_in; i += LIVE_COLUMNS)
+        for (size_t b = 0; b < s->batch; b += GRADIENT_GROUP) {
+            part.n_in = smaller(LIVE_COLUMNS, s->n_in - i);
+            part.batch = smaller(GRADIENT_GROUP, s->batch - b);
+            gradient_group(&part, power, x + b * s->x_stride + i, w + i, y + b * s->y_stride,
+                           grad_y + b * s->y_stride, grad_x ? grad_x + b * s->x_stride + i : NULL,
+                           grad_w ? grad_w + i : NULL);
+        }
 }
