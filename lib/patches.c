@@ -2,6 +2,7 @@
 
 #include "tmpl/rows.h"
 
+#include <math.h>
 #include <string.h>
 
 /* ---- rows of patches -------------------------------------------------------------------------------------------- */
@@ -11,10 +12,10 @@ typedef struct span {
     size_t begin, count;
 } span;
 
-/* What one output position sees of a plane; its corner, the offset of kernel position (0, 0), may lie outside. */
+/* What one output position sees of a plane, and the offset of the first pixel of that, if any. */
 typedef struct window {
     span rows, columns;
-    ptrdiff_t corner;
+    size_t first;
 } window;
 
 static span span_inside(const lfd_conv_dims *d, size_t output, size_t kernel, size_t length) {
@@ -27,38 +28,38 @@ static span span_inside(const lfd_conv_dims *d, size_t output, size_t kernel, si
 
 static window window_at(const lfd_conv_dims *d, size_t position) {
     const size_t h = position / d->out_width, w = position % d->out_width;
-    const ptrdiff_t row = (ptrdiff_t)(h * d->stride) - (ptrdiff_t)d->padding;
-    const ptrdiff_t column = (ptrdiff_t)(w * d->stride) - (ptrdiff_t)d->padding;
-    return (window){span_inside(d, h, d->kernel_h, d->height), span_inside(d, w, d->kernel_w, d->width),
-                    row * (ptrdiff_t)d->width + column};
+    const span rows = span_inside(d, h, d->kernel_h, d->height), columns = span_inside(d, w, d->kernel_w, d->width);
+    const size_t row = h * d->stride + rows.begin * d->dilation - d->padding;
+    const size_t column = w * d->stride + columns.begin * d->dilation - d->padding;
+    return (window){rows, columns, row * d->width + column};
 }
 
 static int is_whole(const lfd_conv_dims *d, const window *seen) {
     return seen->rows.count == d->kernel_h && seen->columns.count == d->kernel_w;
 }
 
-/* A line: the kernel positions (i, columns) of one channel, its pixels dilation apart. columns and dilation are
- * constants where speed matters. */
-LFD_INLINE void take_lines(const lfd_conv_dims *d, const window *seen, span columns, size_t dilation, size_t channels,
-                           const float *x, float *patch) {
+/* Every line of pixels, dilation apart, that the window sees in the channels; count of them in a line, a constant where
+ * speed matters. */
+LFD_INLINE void take_lines(const lfd_conv_dims *d, const window *seen, size_t count, size_t channels, const float *x,
+                           float *patch) {
+    const size_t step = d->dilation, plane = d->height * d->width, kernel = d->kernel_h * d->kernel_w;
+    x += seen->first;
+    patch += seen->rows.begin * d->kernel_w + seen->columns.begin;
     for (size_t c = 0; c < channels; ++c)
-        for (size_t i = seen->rows.begin; i < seen->rows.begin + seen->rows.count; ++i) {
-            const float *pixels = x + (ptrdiff_t)((c * d->height + i * dilation) * d->width) + seen->corner +
-                                  (ptrdiff_t)(columns.begin * dilation);
-            float *line = patch + (c * d->kernel_h + i) * d->kernel_w + columns.begin;
-            for (size_t j = 0; j < columns.count; ++j) line[j] = pixels[j * dilation];
-        }
+        for (size_t i = 0; i < seen->rows.count; ++i)
+            for (size_t j = 0; j < count; ++j)
+                patch[c * kernel + i * d->kernel_w + j] = x[c * plane + (i * d->width + j) * step];
 }
 
-LFD_INLINE void add_lines(const lfd_conv_dims *d, const window *seen, span columns, size_t dilation, size_t channels,
-                          const float *patch, float *x) {
+LFD_INLINE void add_lines(const lfd_conv_dims *d, const window *seen, size_t count, size_t channels, const float *patch,
+                          float *x) {
+    const size_t step = d->dilation, plane = d->height * d->width, kernel = d->kernel_h * d->kernel_w;
+    x += seen->first;
+    patch += seen->rows.begin * d->kernel_w + seen->columns.begin;
     for (size_t c = 0; c < channels; ++c)
-        for (size_t i = seen->rows.begin; i < seen->rows.begin + seen->rows.count; ++i) {
-            float *pixels = x + (ptrdiff_t)((c * d->height + i * dilation) * d->width) + seen->corner +
-                            (ptrdiff_t)(columns.begin * dilation);
-            const float *line = patch + (c * d->kernel_h + i) * d->kernel_w + columns.begin;
-            for (size_t j = 0; j < columns.count; ++j) pixels[j * dilation] += line[j];
-        }
+        for (size_t i = 0; i < seen->rows.count; ++i)
+            for (size_t j = 0; j < count; ++j)
+                x[c * plane + (i * d->width + j) * step] += patch[c * kernel + i * d->kernel_w + j];
 }
 
 /* First pixel of the range's channels in the sample of a row. */
@@ -74,12 +75,15 @@ void lfd_patches_unfold(const lfd_conv_dims *dims, const lfd_patch_range *range,
     for (size_t row = range->row; row < range->row + range->rows; ++row, patches += stride) {
         const window seen = window_at(dims, row % positions);
         const float *planes = x + planes_of(dims, range, row);
-        const int whole = is_whole(dims, &seen);
-        if (!whole) memset(patches, 0, columns * sizeof *patches);
-        if (whole && dims->kernel_w == 3 && dims->dilation == 1)
-            take_lines(dims, &seen, (span){0, 3}, 1, range->channels, planes, patches);
-        else
-            take_lines(dims, &seen, seen.columns, dims->dilation, range->channels, planes, patches);
+        if (!is_whole(dims, &seen)) memset(patches, 0, columns * sizeof *patches);
+        if (seen.rows.count == 0) continue;
+        switch (seen.columns.count) {
+        case 0: break;
+        case 1: take_lines(dims, &seen, 1, range->channels, planes, patches); break;
+        case 2: take_lines(dims, &seen, 2, range->channels, planes, patches); break;
+        case 3: take_lines(dims, &seen, 3, range->channels, planes, patches); break;
+        default: take_lines(dims, &seen, seen.columns.count, range->channels, planes, patches);
+        }
     }
 }
 
@@ -89,10 +93,14 @@ void lfd_patches_fold(const lfd_conv_dims *dims, const lfd_patch_range *range, c
     for (size_t row = range->row; row < range->row + range->rows; ++row, patches += stride) {
         const window seen = window_at(dims, row % positions);
         float *planes = grad_x + planes_of(dims, range, row);
-        if (is_whole(dims, &seen) && dims->kernel_w == 3 && dims->dilation == 1)
-            add_lines(dims, &seen, (span){0, 3}, 1, range->channels, patches, planes);
-        else
-            add_lines(dims, &seen, seen.columns, dims->dilation, range->channels, patches, planes);
+        if (seen.rows.count == 0) continue;
+        switch (seen.columns.count) {
+        case 0: break;
+        case 1: add_lines(dims, &seen, 1, range->channels, patches, planes); break;
+        case 2: add_lines(dims, &seen, 2, range->channels, patches, planes); break;
+        case 3: add_lines(dims, &seen, 3, range->channels, patches, planes); break;
+        default: add_lines(dims, &seen, seen.columns.count, range->channels, patches, planes);
+        }
     }
 }
 
@@ -100,61 +108,59 @@ void lfd_patches_fold(const lfd_conv_dims *dims, const lfd_patch_range *range, c
 
 static const size_t OUTSIDE = SIZE_MAX;
 
-/* The pixel under a column of w at a position, or OUTSIDE. */
-static size_t pixel_under(const lfd_conv_dims *d, size_t position, int32_t column) {
+/* An output position; its kernel begins there in the padded image. */
+typedef struct place {
+    size_t row, column;
+} place;
+
+/* The pixel under a column of w, or OUTSIDE. */
+static size_t pixel_under(const lfd_conv_dims *d, place at, int32_t column) {
     const uint32_t k = (uint32_t)column, kernel_w = (uint32_t)d->kernel_w, kernel_h = (uint32_t)d->kernel_h;
-    const uint32_t j = k % kernel_w, i = k / kernel_w % kernel_h, c = k / kernel_w / kernel_h;
+    const uint32_t line = k / kernel_w, c = line / kernel_h;
+    const uint32_t i = line - c * kernel_h, j = k - line * kernel_w;
     /* Wraps around left of and above the image, to numbers beyond it. */
-    const size_t h = position / d->out_width * d->stride + i * d->dilation - d->padding;
-    const size_t w = position % d->out_width * d->stride + j * d->dilation - d->padding;
+    const size_t h = at.row + i * d->dilation - d->padding, w = at.column + j * d->dilation - d->padding;
     return h < d->height && w < d->width ? (c * d->height + h) * d->width + w : OUTSIDE;
 }
 
-static void scatter_one(float x, float w, float grad_y, float *grad_x, float *grad_w) {
-    const float gradient = x > w ? grad_y : x < w ? -grad_y : 0.0f;
-    if (grad_x) *grad_x += gradient;
-    if (grad_w) *grad_w -= gradient;
+static void scatter_one(const lfd_conv_dims *d, const float *x, const float *w, place at, int32_t column, float grad_y,
+                        float *grad_x, float *grad_w) {
+    const size_t pixel = pixel_under(d, at, column);
+    const int inside = pixel != OUTSIDE;
+    const float difference = (inside ? x[pixel] : 0.0f) - w[column];
+    /* Signs are as good as random, so they are not branched on. */
+    const float gradient = difference == 0.0f ? 0.0f : copysignf(1.0f, difference) * grad_y;
+    if (grad_x && inside) grad_x[pixel] += gradient;
+    if (grad_w) grad_w[column] -= gradient;
 }
 
 void lfd_patches_scatter(const lfd_conv_dims *dims, const float *x, const float *w, const int32_t *argmax,
                          const float *grad_y, float *grad_x, float *grad_w) {
-    const size_t positions = dims->out_height * dims->out_width;
-    for (size_t position = 0; position < positions; ++position) {
-        const int32_t column = argmax[position];
-        const size_t pixel = pixel_under(dims, position, column);
-        const int inside = pixel != OUTSIDE;
-        scatter_one(inside ? x[pixel] : 0.0f, w[column], grad_y[position], grad_x && inside ? grad_x + pixel : NULL,
-                    grad_w ? grad_w + column : NULL);
-    }
+    for (size_t h = 0; h < dims->out_height; ++h)
+        for (size_t v = 0; v < dims->out_width; ++v) {
+            const size_t position = h * dims->out_width + v;
+            const place at = {h * dims->stride, v * dims->stride};
+            scatter_one(dims, x, w, at, argmax[position], grad_y[position], grad_x, grad_w);
+        }
 }
-
-/* The arrays of bounds, of which each output takes one pixel and one column. */
-typedef struct bound_arrays {
-    const float *xl, *xu, *w;
-    float *grad_xl, *grad_xu, *grad_w;
-} bound_arrays;
 
 /* Right of w (w - l <= u - w) the lower bound is l - w and the upper one u - w, left of it they are w - u and w - l. */
-static void scatter_bound(const lfd_conv_dims *d, const bound_arrays *a, int upper, size_t position, int32_t column,
-                          float grad_y) {
-    if (column < 0) return;
-    const size_t pixel = pixel_under(d, position, column);
-    const int inside = pixel != OUTSIDE;
-    const float l = inside ? a->xl[pixel] : 0.0f, u = inside ? a->xu[pixel] : 0.0f, w = a->w[column];
-    const int right = w - l <= u - w;
-    const float gradient = right ? grad_y : -grad_y;
-    float *grad_x = right == upper ? a->grad_xu : a->grad_xl;
-    if (grad_x && inside) grad_x[pixel] += gradient;
-    if (a->grad_w) a->grad_w[column] -= gradient;
-}
-
-void lfd_patches_scatter_bounds(const lfd_conv_dims *dims, const float *xl, const float *xu, const float *w,
-                                const int32_t *arg_l, const int32_t *arg_u, const float *grad_yl, const float *grad_yu,
-                                float *grad_xl, float *grad_xu, float *grad_w) {
-    const bound_arrays a = {xl, xu, w, grad_xl, grad_xu, grad_w};
-    const size_t positions = dims->out_height * dims->out_width;
-    for (size_t position = 0; position < positions; ++position) {
-        scatter_bound(dims, &a, 0, position, arg_l[position], grad_yl[position]);
-        scatter_bound(dims, &a, 1, position, arg_u[position], grad_yu[position]);
-    }
+void lfd_patches_scatter_bound(const lfd_conv_dims *dims, int upper, const float *xl, const float *xu, const float *w,
+                               const int32_t *argmax, const float *grad_y, float *grad_xl, float *grad_xu,
+                               float *grad_w) {
+    for (size_t h = 0; h < dims->out_height; ++h)
+        for (size_t v = 0; v < dims->out_width; ++v) {
+            const size_t position = h * dims->out_width + v;
+            const place at = {h * dims->stride, v * dims->stride};
+            const int32_t column = argmax[position];
+            if (column < 0) continue;
+            const size_t pixel = pixel_under(dims, at, column);
+            const int inside = pixel != OUTSIDE;
+            const float l = inside ? xl[pixel] : 0.0f, u = inside ? xu[pixel] : 0.0f;
+            const int right = w[column] - l <= u - w[column];
+            const float gradient = right ? grad_y[position] : -grad_y[position];
+            float *grad_x = right == upper ? grad_xu : grad_xl;
+            if (grad_x && inside) grad_x[pixel] += gradient;
+            if (grad_w) grad_w[column] -= gradient;
+        }
 }

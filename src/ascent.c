@@ -13,7 +13,7 @@ linfdist_status lfd_ascent_alloc(lfd_ascent *ascent, linfdist_model *snapshot, c
     LFD_TRY(lfd_alloc_floats(ascent->context, rows, units->n_in, "boxes", &ascent->upper));
     LFD_TRY(lfd_alloc_zero(ascent->context, rows, sizeof *ascent->open, "open rows", &memory));
     ascent->open = memory;
-    return lfd_run_create(snapshot, LFD_RUN_ASCENT, rows, &ascent->run);
+    return lfd_run_create(snapshot, LFD_RUN_ASCENT, rows, NULL, &ascent->run);
 }
 
 void lfd_ascent_free(lfd_ascent *ascent) {
@@ -96,6 +96,8 @@ static void move_task(void *data, size_t k) {
 }
 
 void lfd_ascent_move(lfd_ascent *ascent) {
-    ascent->gradient = lfd_run_backward(ascent->run, 1, 0).value;
+    lfd_signal inner = {0};
+    (void)lfd_run_backward(ascent->run, 1, 0, &inner); /* no hooks, so it cannot fail */
+    ascent->gradient = inner.value;
     lfd_parallel_for(ascent->context, move_task, ascent, ascent->open_count);
 }

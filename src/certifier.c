@@ -8,6 +8,7 @@
 
 #include "certifier.h"
 #include "ops.h"
+#include "prepare.h"
 #include "run.h"
 #include "units.h"
 
@@ -79,7 +80,7 @@ static linfdist_status check_growth(const linfdist_model *model) {
     return LINFDIST_OK;
 }
 
-linfdist_status linfdist_certifier_create(const linfdist_model *model, linfdist_certifier **certifier) {
+linfdist_status lfd_certifier_create(const linfdist_model *model, int prepared, linfdist_certifier **certifier) {
     void *memory;
     LFD_REQUIRE(model);
     LFD_REQUIRE(certifier);
@@ -94,13 +95,19 @@ linfdist_status linfdist_certifier_create(const linfdist_model *model, linfdist_
         return status;
     }
     made->context = made->snapshot->context;
+    if (prepared) made->prepared = lfd_prepare(made->snapshot);
     *certifier = made;
     return LINFDIST_OK;
+}
+
+linfdist_status linfdist_certifier_create(const linfdist_model *model, linfdist_certifier **certifier) {
+    return lfd_certifier_create(model, 1, certifier);
 }
 
 void linfdist_certifier_destroy(linfdist_certifier *certifier) {
     if (!certifier) return;
     linfdist_model *snapshot = certifier->snapshot;
+    lfd_forget(snapshot, certifier->prepared);
     lfd_free(certifier->context, certifier);
     lfd_model_release(snapshot);
 }
@@ -340,7 +347,7 @@ static linfdist_status allocate(certification *c) {
     c->samples = memory;
     LFD_TRY(lfd_alloc_zero(c->certifier->context, c->chunk, sizeof(size_t), "samples", &memory));
     c->open = memory;
-    return linfdist_run_create(c->certifier->snapshot, LINFDIST_RUN_INFERENCE, (int64_t)c->chunk, &c->run);
+    return lfd_run_create(c->certifier->snapshot, LINFDIST_RUN_INFERENCE, c->chunk, c->certifier->prepared, &c->run);
 }
 
 static linfdist_status certify(certification *c, linfdist_task_fn task, int64_t x_stride, int64_t n) {

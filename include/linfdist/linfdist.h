@@ -1,8 +1,8 @@
 /* liblinfdist: train, run and certify l_inf-distance nets.
  *
- * A neuron is d_j(x) = max_i |x_i - W_ji|; every layer is 1-Lipschitz in the max norm, so the distances of one forward
- * pass bound every perturbation of size eps (up to rounding: see linfdist_certify). "Paper" below is Zhang, Jiang, He,
- * Wang: Boosting the Certified Robustness of L-infinity Distance Nets (ICLR 2022, arXiv 2110.06850).
+ * A neuron is d_j(x) = max_i |x_i - W_ji|; every such layer is 1-Lipschitz in the max norm, so the distances of one
+ * forward pass bound every perturbation of size eps (up to rounding: see linfdist_certify). "Paper" below is Zhang,
+ * Jiang, He, Wang: Boosting the Certified Robustness of L-infinity Distance Nets (ICLR 2022, arXiv 2110.06850).
  *
  * Rules that hold for every function unless its comment says otherwise
  *   status    Functions that can fail return linfdist_status. On failure nothing the caller owns was changed, and
@@ -167,10 +167,10 @@ LINFDIST_API linfdist_status linfdist_distance_forward(linfdist_context *context
  * wrote them and grad_y = dL/dy: dy_j/dx_i = sign(x_i - w_ji) (|x_i - w_ji| / y_j)^(p-1), minus that for w; 0 where
  * y = 0. At p = infinity all of it goes to the argmax; at finite p argmax is not read and may be NULL. Errors: RANGE
  * for a negative y, INVALID_ARGUMENT for an argmax that is no column. */
-LINFDIST_API linfdist_status linfdist_distance_backward(linfdist_context *context,
-                                                        const linfdist_distance_shape *shape, float p, const float *x,
-                                                        const float *w, const float *y, const int32_t *argmax,
-                                                        const float *grad_y, float *grad_x, float *grad_w);
+LINFDIST_API linfdist_status linfdist_distance_backward(linfdist_context *context, const linfdist_distance_shape *shape,
+                                                        float p, const float *x, const float *w, const float *y,
+                                                        const int32_t *argmax, const float *grad_y, float *grad_x,
+                                                        float *grad_w);
 /* Interval bounds of the l_inf distance for inputs in [x_lower, x_upper], exact for the floating-point function:
  * upper_j = max_i max(w_ji - l_i, u_i - w_ji), lower_j = max(0, max_i max(l_i - w_ji, w_ji - u_i)). The argmaxes (both
  * or neither, or NULL) are what the backward needs; -1 marks a lower bound that is 0 by the floor or an upper one that
@@ -243,9 +243,8 @@ enum { LINFDIST_OUTPUTS_DISTANCES = 0, LINFDIST_OUTPUTS_LOGITS = 1 };
  *   LINEAR         y = x W^T / sqrt(n_in) + b; dense
  *   CONV           the same on windows, / sqrt(channels kernel_h kernel_w)
  *   TANH, RELU     of every feature
- * The bounds of all of them contain every value of the floating-point net. Distances, MEAN_SHIFT, BIAS, TANH and RELU
- * are 1-Lipschitz in the max norm at p = infinity. Their results have the same bits everywhere; those of LINEAR and CONV
- * on one kind of CPU, and elsewhere up to the last bit or so of a float (docs/numerics.md). */
+ * The bounds of all of them contain every value of the floating-point net, and results have the same bits everywhere
+ * (docs/numerics.md). Distances, MEAN_SHIFT, BIAS, TANH and RELU are 1-Lipschitz in the max norm at p = infinity. */
 enum {
     LINFDIST_LAYER_DISTANCE = 1,
     LINFDIST_LAYER_MEAN_SHIFT = 2,
@@ -286,10 +285,10 @@ typedef struct linfdist_model_options {
 
 /* Defaults: 1 x 28 x 28, 10 classes, distances, learned_scalar 1, identity_value 10, seed 2021. */
 LINFDIST_API linfdist_status linfdist_model_options_init(linfdist_model_options *options, size_t struct_size);
-/* Any sequence of 1 to 4096 layers. Weights of distances are drawn as by linfdist_distance_weights_init with std 1, those
- * of LINEAR and CONV are normal deviates, each layer's from a sequence of its own; running means and biases are 0. layers
- * are read during the call only, each up to its struct_size, which must be the same in all. Errors: INVALID_ARGUMENT,
- * SHAPE (layers that do not fit together), OUT_OF_MEMORY. */
+/* Any sequence of 1 to 4096 layers. Weights of distances are drawn as by linfdist_distance_weights_init with std 1,
+ * those of LINEAR and CONV are normal deviates, each layer's from a sequence of its own; running means and biases are
+ * 0. layers are read during the call only, each up to its struct_size, which must be the same in all. Errors:
+ * INVALID_ARGUMENT, SHAPE (layers that do not fit together), OUT_OF_MEMORY. */
 LINFDIST_API linfdist_status linfdist_model_create(linfdist_context *context, const linfdist_model_options *options,
                                                    const linfdist_layer *layers, int64_t layer_count,
                                                    linfdist_model **model);
@@ -325,8 +324,8 @@ typedef struct linfdist_hybrid_options {
 
 /* Defaults: 1 x 28 x 28, 10 classes, depth 6, width 5120, hidden 256, identity_value 10, seed 2020. */
 LINFDIST_API linfdist_status linfdist_hybrid_options_init(linfdist_hybrid_options *options, size_t struct_size);
-/* The hybrid net of the 2021 paper: depth - 2 distance layers with mean shift, then LINEAR to hidden, TANH, LINEAR to the
- * classes; logits. Errors: INVALID_ARGUMENT, OUT_OF_MEMORY. */
+/* The hybrid net of the 2021 paper: depth - 2 distance layers with mean shift, then LINEAR to hidden, TANH, LINEAR to
+ * the classes; logits. Errors: INVALID_ARGUMENT, OUT_OF_MEMORY. */
 LINFDIST_API linfdist_status linfdist_model_create_hybrid(linfdist_context *context,
                                                           const linfdist_hybrid_options *options,
                                                           linfdist_model **model);
@@ -347,8 +346,8 @@ typedef struct linfdist_conv_options {
  * 2021. */
 LINFDIST_API linfdist_status linfdist_conv_options_init(linfdist_conv_options *options, size_t struct_size);
 /* The convolutional nets of the 2021 paper: five 3 x 3 DISTANCE_CONV with padding 1 to w, w, 2w (stride 2), 2w, 2w
- * channels and a DISTANCE to features, each with mean shift; then DISTANCE to the classes with bias, or the hybrid net's
- * head. Errors: INVALID_ARGUMENT, OUT_OF_MEMORY. */
+ * channels and a DISTANCE to features, each with mean shift; then DISTANCE to the classes with bias, or the hybrid
+ * net's head. Errors: INVALID_ARGUMENT, OUT_OF_MEMORY. */
 LINFDIST_API linfdist_status linfdist_model_create_conv(linfdist_context *context, const linfdist_conv_options *options,
                                                         linfdist_model **model);
 /* A deep copy with the same bits. */
@@ -433,10 +432,10 @@ LINFDIST_API linfdist_status linfdist_run_create(linfdist_model *model, int32_t 
                                                  linfdist_run **run);
 LINFDIST_API void linfdist_run_destroy(linfdist_run *run);
 
-/* Outputs (distances or logits) of the batch x n_in normalized inputs x at this p. TRAIN moves the model's running means:
- * then only this thread may use the model. In EVALUATE the model is only read. The weights must stay as they are until
- * backward. Errors: STATE (TRAIN on an inference run), RANGE (batch above max_batch), NOT_FINITE (x, the weights or a
- * layer's output; a pass that fails there leaves the run without results). */
+/* Outputs (distances or logits) of the batch x n_in normalized inputs x at this p. TRAIN moves the model's running
+ * means: then only this thread may use the model. In EVALUATE the model is only read. The weights must stay as they are
+ * until backward. Errors: STATE (TRAIN on an inference run), RANGE (batch above max_batch), NOT_FINITE (x, the weights
+ * or a layer's output; a pass that fails there leaves the run without results). */
 LINFDIST_API linfdist_status linfdist_forward(linfdist_run *run, const float *x, int64_t x_stride, int64_t batch,
                                               int32_t mode, float p);
 /* Interval bounds of the outputs at p = infinity in evaluation mode for normalized inputs in [x_lower, x_upper], both
@@ -459,14 +458,14 @@ LINFDIST_API linfdist_status linfdist_run_bounds(const linfdist_run *run, const 
 /* Per sample of the last forward pass the class that wins: the lowest index of the smallest distance or the largest
  * logit. */
 LINFDIST_API linfdist_status linfdist_run_predictions(const linfdist_run *run, int32_t *predicted);
-/* Margins of the last forward pass against labels (batch int32), batch x classes contiguous: margins[j] bounds from above
- * by how much class j can come ahead of the label, in the outputs' unit, when the normalized inputs move by at most
- * eps_normalized >= 0, and is 0 for the label itself: a sample is robustly right where all others are < 0, up to rounding
- * (the certifier is exact). Distances: d_y - d_j + 2 eps. Otherwise bounds of values -+ eps where the first layer stands
- * that is not 1-Lipschitz, led through the rest, whose last LINEAR layer is merged with the class difference (2021
- * paper). After linfdist_forward_intervals the bounds of that pass decide and eps_normalized is not used. The view lasts
- * until the next pass or call of this. Errors: STATE (no forward pass), INVALID_ARGUMENT (labels, eps; a pass at finite
- * p of a net that has distances behind a layer that is not 1-Lipschitz), NOT_FINITE (a bound). */
+/* Margins of the last forward pass against labels (batch int32), batch x classes contiguous: margins[j] bounds from
+ * above by how much class j can come ahead of the label, in the outputs' unit, when the normalized inputs move by at
+ * most eps_normalized >= 0, and is 0 for the label itself: a sample is robustly right where all others are < 0, up to
+ * rounding (the certifier is exact). Distances: d_y - d_j + 2 eps. Otherwise bounds of values -+ eps where the first
+ * layer stands that is not 1-Lipschitz, led through the rest, whose last LINEAR layer is merged with the class
+ * difference (2021 paper). After linfdist_forward_intervals the bounds of that pass decide and eps_normalized is not
+ * used. The view lasts until the next pass or call of this. Errors: STATE (no forward pass), INVALID_ARGUMENT (labels,
+ * eps; a pass at finite p of a net that has distances behind a layer that is not 1-Lipschitz), NOT_FINITE (a bound). */
 LINFDIST_API linfdist_status linfdist_run_margins(linfdist_run *run, const int32_t *labels, double eps_normalized,
                                                   const float **margins);
 
@@ -488,10 +487,46 @@ LINFDIST_API linfdist_status linfdist_backward_intervals(linfdist_run *run, floa
 /* Gradients as views with the names, order and shapes of the model's tensors; data is NULL for running means. The data
  * may be written. Errors: STATE (inference run), RANGE and INVALID_ARGUMENT as for the model's tensors. */
 LINFDIST_API linfdist_status linfdist_run_get_gradient(linfdist_run *run, int64_t index, linfdist_tensor *gradient);
-LINFDIST_API linfdist_status linfdist_run_find_gradient(linfdist_run *run, const char *name,
-                                                        linfdist_tensor *gradient);
+LINFDIST_API linfdist_status linfdist_run_find_gradient(linfdist_run *run, const char *name, linfdist_tensor *gradient);
 /* Gradients accumulate over backward calls until this. Errors: STATE (inference run). */
 LINFDIST_API linfdist_status linfdist_run_zero_gradients(linfdist_run *run);
+
+/* ---- several workers --------------------------------------------------------------------------------------------- */
+
+/* Processes or threads that train one model together. Each has a model of its own, all with the same bits, and a run on
+ * its part of every batch, of at least one sample. Hooks join them, so that all take the step that one worker would
+ * take on the whole batch, up to the rounding of the sums (docs/threading.md):
+ *   linfdist_forward (TRAIN)       sum_means once with the number of samples, then once per MEAN_SHIFT layer
+ *   linfdist_run_loss              none: its value and gradients are this worker's part of the mean over all samples;
+ *                                  the parts of all workers add up to it. A loss of your own must do the same
+ *   linfdist_backward              sum_means once per MEAN_SHIFT layer
+ *   linfdist_run_reduce_gradients  sum_gradients once per tensor that is trained, in the order of the tensors
+ * Passes in EVALUATE call no hook and are the worker's own. */
+
+/* Replaces values by their sums over all workers, each element on its own, the same bits on every worker; every worker
+ * makes the same calls in the same order. 0 for success. Called by the thread that called the library, in the default
+ * floating-point environment. It must return, and not use this run or its model. */
+typedef int32_t (*linfdist_sum_means_fn)(void *user, double *values, size_t count);
+typedef int32_t (*linfdist_sum_gradients_fn)(void *user, float *values, size_t count);
+
+typedef struct linfdist_run_hooks {
+    size_t struct_size;
+    linfdist_sum_means_fn sum_means; /* both are needed */
+    linfdist_sum_gradients_fn sum_gradients;
+    void *user; /* or NULL; the caller's, alive as long as the hooks are set */
+} linfdist_run_hooks;
+
+/* hooks, which are copied, or NULL to remove them. A forward pass that waits for its backward no longer does. A hook
+ * that fails makes its call LINFDIST_ERROR_IO: a forward pass then leaves the run without results and the model as it
+ * was, a backward pass or a reduction leaves zero gradients. A worker whose call fails for a reason of its own leaves
+ * the others waiting in theirs: ending them is up to the program. Errors: INVALID_ARGUMENT (a hook that is NULL), STATE
+ * (an inference run). */
+LINFDIST_API linfdist_status linfdist_run_set_hooks(linfdist_run *run, const linfdist_run_hooks *hooks);
+/* Makes the run's gradients the sums over all workers: after the last linfdist_backward, before the optimizer's step,
+ * which refuses gradients of one worker alone (STATE). From then on a backward is refused (STATE) until
+ * linfdist_run_zero_gradients. Without hooks it does nothing. Errors: IO (a hook), STATE (an inference run; no backward
+ * pass since the last reduction or zeroing). */
+LINFDIST_API linfdist_status linfdist_run_reduce_gradients(linfdist_run *run);
 
 /* ---- losses ---------------------------------------------------------------------------------------------------- */
 
@@ -525,9 +560,10 @@ LINFDIST_API linfdist_status linfdist_loss_distances(const linfdist_loss *loss, 
                                                      const int32_t *labels, int64_t batch, int64_t classes,
                                                      float scalar, double eps_normalized, double lambda, double *value,
                                                      float *grad_distances, float *grad_scalar);
-/* The same on the run's last outputs; leaves the gradients where linfdist_backward wants them, if a backward may follow.
- * Distances: z = -scalar d, and margins are linfdist_run_margins / (2 eps), eps_normalized > 0. Logits: the margins as
- * they are, eps_normalized >= 0. value or NULL. Errors: STATE (no forward pass yet), and as linfdist_run_margins. */
+/* The same on the run's last outputs; leaves the gradients where linfdist_backward wants them, if a backward may
+ * follow. Distances: z = -scalar d, and margins are linfdist_run_margins / (2 eps), eps_normalized > 0. Logits: the
+ * margins as they are, eps_normalized >= 0. value or NULL. Errors: STATE (no forward pass yet), and as
+ * linfdist_run_margins. */
 LINFDIST_API linfdist_status linfdist_run_loss(linfdist_run *run, const linfdist_loss *loss, const int32_t *labels,
                                                double eps_normalized, double lambda, double *value);
 /* Per sample: predicted (or NULL) is the lowest index of the smallest distance; margin (or NULL) is
@@ -614,14 +650,13 @@ LINFDIST_API linfdist_status linfdist_adam_update(linfdist_context *context, con
 LINFDIST_API linfdist_status linfdist_lp_decay(linfdist_context *context, int64_t rows, int64_t columns, float p,
                                                double rate, float *weights);
 /* options or NULL. Moments start at zero, steps at 0. Keeps the model alive. */
-LINFDIST_API linfdist_status linfdist_optimizer_create_adam(linfdist_model *model,
-                                                            const linfdist_adam_options *options,
+LINFDIST_API linfdist_status linfdist_optimizer_create_adam(linfdist_model *model, const linfdist_adam_options *options,
                                                             linfdist_optimizer **optimizer);
 LINFDIST_API void linfdist_optimizer_destroy(linfdist_optimizer *optimizer);
 /* One linfdist_adam_update of every parameter, with the weight decay that the options ask for, from the run's
  * gradients, which must belong to the same model (SHAPE otherwise, STATE for an inference run) and be finite
  * (NOT_FINITE otherwise, nothing changed). lr for weights and biases, scalar_lr for the scalar, both in [0, 2^100], and
- * lr weight_decay <= 1. STATE: the l_p decay before the run's first backward pass. */
+ * lr weight_decay <= 1. STATE: the l_p decay before the run's first backward pass; gradients of one worker alone. */
 LINFDIST_API linfdist_status linfdist_optimizer_step(linfdist_optimizer *optimizer, const linfdist_run *run, double lr,
                                                      double scalar_lr);
 /* First and second moments of the model's tensor index (RANGE for others), as views; data is NULL for running means.
@@ -641,25 +676,31 @@ typedef struct linfdist_certifier linfdist_certifier;
 enum {
     /* Half the margin: the 1-Lipschitz bound, no pixel clamp. It is the bound of real arithmetic. For the
      * floating-point net it holds up to rounding: a perturbation that is closer to the radius than some 2^-22 times the
-     * largest activation for each distance layer (normalized units) may still change the prediction. */
+     * largest activation for each distance layer (normalized units) may still change the prediction. Where a net has
+     * layers that are not 1-Lipschitz, values -+ eps before the first of them are led through the rest as interval
+     * bounds, and the class differences they leave decide (2021 paper). */
     LINFDIST_METHOD_MARGIN = 1,
     /* Interval bounds of the ball, clamped to the valid range: exact for the floating-point net, every float input. */
     LINFDIST_METHOD_INTERVAL = 2
 };
 
-/* Errors: NOT_FINITE for weights, RANGE for a scalar that is not positive and finite, OUT_OF_MEMORY. */
+/* Besides the copy of the model it prepares, on the context's threads, what lets certificates skip the inputs of distance
+ * layers that cannot win: at most as much memory again as the weights, and 200 bytes for each input of layers of up to 16
+ * outputs. Results do not depend on it; where there is no memory for it, certificates take longer.
+ * Errors: NOT_FINITE for weights, RANGE for a scalar that is not positive and finite and for weights with which outputs
+ * of a layer could leave the range of a float, OUT_OF_MEMORY. */
 LINFDIST_API linfdist_status linfdist_certifier_create(const linfdist_model *model, linfdist_certifier **certifier);
 LINFDIST_API void linfdist_certifier_destroy(linfdist_certifier *certifier);
 
 /* Raw pixels x (n x n_in) at p = infinity. Each output has n entries or is NULL:
- *   predicted  lowest index of the smallest distance (from d, not from rounded logits)
- *   margin     min_{j != predicted} d_j - d_predicted, normalized units, rounded to the nearest float; 0 on a tie
- *   radius     certified radius in raw units; 0 on a tie. MARGIN: half the margin times std, rounded down: in real
- *              arithmetic no perturbation of l_inf norm < radius changes the prediction, and in the floating-point net
- *              none does up to rounding (see LINFDIST_METHOD_MARGIN). INTERVAL: the largest float whose certificate
- *              holds, found by bisection: no float pixels in the valid range within that distance, the radius itself
- *              included, change what this library predicts. A radius that covers the whole valid range is reported as
- *              high - low.
+ *   predicted  lowest index of the smallest distance (from d, not from rounded logits) or of the largest logit
+ *   margin     min_{j != predicted} d_j - d_predicted, or z_predicted - z_j, in the outputs' unit (distances:
+ * normalized), rounded to the nearest float; 0 on a tie radius     certified radius in raw units; 0 on a tie. MARGIN:
+ * half the margin times std, rounded down: in real arithmetic no perturbation of l_inf norm < radius changes the
+ * prediction, and in the floating-point net none does up to rounding (see LINFDIST_METHOD_MARGIN). INTERVAL: the
+ * largest float whose certificate holds, found by bisection: no float pixels in the valid range within that distance,
+ * the radius itself included, change what this library predicts. A radius that covers the whole valid range is reported
+ * as high - low. Nets that are not 1-Lipschitz: bisection by either method, for a radius whose certificate holds.
  * Without statistics raw equals normalized, nothing is clamped and radii end at 2^100. Errors: RANGE for a pixel
  * outside the valid range, NOT_FINITE, OUT_OF_MEMORY. (paper, section 3; interval bounds: linfdist_bounds_forward) */
 LINFDIST_API linfdist_status linfdist_certify(const linfdist_certifier *certifier, int32_t method, const float *x,
@@ -668,7 +709,8 @@ LINFDIST_API linfdist_status linfdist_certify(const linfdist_certifier *certifie
 /* certified[i] = 1 when the method certifies the prediction of sample i for every perturbation of raw l_inf norm <=
  * eps_raw (finite, >= 0), else 0. MARGIN: margin > 2 eps_raw / std, with the margin before its rounding to float; holds
  * in real arithmetic, for the floating-point net up to rounding (see LINFDIST_METHOD_MARGIN). INTERVAL: upper_predicted
- * < lower_j for all other j; holds exactly for the floating-point net. A tie is not certified. predicted or NULL. x and
+ * < lower_j for all other j (logits: the bound of z_j - z_predicted, roundings included, < 0); holds exactly for the
+ * floating-point net. A tie is not certified. predicted or NULL. x and
  * errors as linfdist_certify. */
 LINFDIST_API linfdist_status linfdist_certify_at(const linfdist_certifier *certifier, int32_t method, const float *x,
                                                  int64_t x_stride, int64_t n, double eps_raw, int32_t *predicted,
@@ -693,15 +735,14 @@ typedef struct linfdist_attack_options {
 
 LINFDIST_API linfdist_status linfdist_attack_options_init(linfdist_attack_options *options, size_t struct_size);
 /* Projected gradient descent against the snapshot, on raw pixels x (n x n_in) with their labels: steps along the sign
- * (sign(0) = 0) of the gradient of the cross-entropy of z = -scalar d, kept within eps_raw (finite, >= 0) of x. Success
- * is judged by the floating-point net at p = infinity: the lowest index of the smallest distance is not the label. The
- * worst of all starts and all p is reported: a success, or else the smallest margin min_{j != y} d_j - d_y. A sample
- * that is wrong without any attack is a success with itself (last_iterate: with what the attack makes of it).
- * Outputs, each or NULL: adversarial (n x n_in, may be x), pixels that really lie in the ball, in exact arithmetic, and
- * in the valid range; predicted, n; success, n values 1 or 0. A sample's result depends on the options and its own
- * pixels, not on the batch it comes in. options or NULL for the defaults. Errors: INVALID_ARGUMENT (labels, options),
- * RANGE for a pixel outside the valid range, NOT_FINITE (a pixel; or a surrogate's values above 2^100),
- * OUT_OF_MEMORY. */
+ * (sign(0) = 0) of the gradient of the cross-entropy of the logits, kept within eps_raw (finite, >= 0) of x. Success
+ * is judged by the floating-point net at p = infinity: the class that wins is not the label. The worst of all starts
+ * and all p is reported: a success, or else the smallest margin min_{j != y} d_j - d_y (z_y - z_j). A sample that is
+ * wrong without any attack is a success with itself (last_iterate: with what the attack makes of it). Outputs, each or
+ * NULL: adversarial (n x n_in, may be x), pixels that really lie in the ball, in exact arithmetic, and in the valid
+ * range; predicted, n; success, n values 1 or 0. A sample's result depends on the options and its own pixels, not on
+ * the batch it comes in. options or NULL for the defaults. Errors: INVALID_ARGUMENT (labels, options), RANGE for a
+ * pixel outside the valid range, NOT_FINITE (a pixel; or a surrogate's values above 2^100), OUT_OF_MEMORY. */
 LINFDIST_API linfdist_status linfdist_attack(const linfdist_certifier *certifier,
                                              const linfdist_attack_options *options, const float *x, int64_t x_stride,
                                              const int32_t *labels, int64_t n, double eps_raw, float *adversarial,
@@ -717,10 +758,11 @@ typedef struct linfdist_lipschitz_options {
 } linfdist_lipschitz_options;
 
 LINFDIST_API linfdist_status linfdist_lipschitz_options_init(linfdist_lipschitz_options *options, size_t struct_size);
-/* Local Lipschitz constants of the distances at p in the max norm, from below: estimate (n x classes, contiguous)
- * receives the largest |d_k(x') - d_k(x)| / eps that sign-gradient ascent finds for each output k on its own, over all
- * iterates x' within eps of the normalized x; pixels are not clamped. At p = infinity it is at most 1, up to rounding.
- * x: raw pixels n x n_in. options or NULL for the defaults. Errors: as linfdist_attack. */
+/* Local Lipschitz constants of the outputs at p in the max norm, from below: estimate (n x classes, contiguous)
+ * receives the largest |d_k(x') - d_k(x)| / eps (d: distances or logits) that sign-gradient ascent finds for each
+ * output k on its own, over all iterates x' within eps of the normalized x; pixels are not clamped. At p = infinity it
+ * is at most 1 for distance nets, up to rounding. x: raw pixels n x n_in. options or NULL for the defaults. Errors: as
+ * linfdist_attack. */
 LINFDIST_API linfdist_status linfdist_lipschitz(const linfdist_certifier *certifier,
                                                 const linfdist_lipschitz_options *options, const float *x,
                                                 int64_t x_stride, int64_t n, float p, float *estimate);

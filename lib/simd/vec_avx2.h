@@ -12,8 +12,12 @@ enum {
     LANES = 8,
     LINF_ROWS_X = 2, /* register tiles of 16 registers in all */
     LINF_ROWS_W = 4,
+    LINF_TALL = 8, /* packed rows, by one vector of outputs */
+    LINF_SHORT = 4,
     BOUNDS_ROWS_X = 1,
     BOUNDS_ROWS_W = 4,
+    BOUNDS_TALL = 4,
+    BOUNDS_SHORT = 4,
     PANEL_ROWS_X = 4,
     GENERAL_ROWS_X = 1,
     GRADIENT_ROWS_X = 2,
@@ -50,7 +54,18 @@ static inline vf vf_min(vf a, vf b) { return _mm256_min_ps(a, b); }
 static inline vf vf_abs(vf a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
 /* a - b as the fused a * 1 - b: the same rounding, on the multipliers' ports. */
 static inline vf vf_difference(vf a, vf b) { return _mm256_fmsub_ps(a, _mm256_set1_ps(1.0f), b); }
-static inline vf vf_max_magnitude(vf a, vf b) { return _mm256_max_ps(a, vf_abs(b)); }
+/* With one number for all lanes of one side: a plain subtraction, since all ports are busy alike. */
+static inline vf vf_number_minus(float a, vf b) { return _mm256_sub_ps(_mm256_set1_ps(a), b); }
+static inline vf vf_minus_number(vf a, float b) { return _mm256_sub_ps(a, _mm256_set1_ps(b)); }
+/* max(a, b) for a >= +0, and min(a, b) for a <= -0: as integers, which every port compares. */
+static inline vf vf_max_above_zero(vf a, vf b) {
+    return _mm256_castsi256_ps(_mm256_max_epi32(_mm256_castps_si256(a), _mm256_castps_si256(b)));
+}
+static inline vf vf_min_below_zero(vf a, vf b) {
+    return _mm256_castsi256_ps(_mm256_max_epu32(_mm256_castps_si256(a), _mm256_castps_si256(b)));
+}
+/* max(a, |b|) for a >= +0. */
+static inline vf vf_max_magnitude(vf a, vf b) { return vf_max_above_zero(a, vf_abs(b)); }
 static inline vf vf_copysign(vf magnitude, vf sign) {
     vf sign_bit = _mm256_set1_ps(-0.0f);
     return _mm256_or_ps(_mm256_andnot_ps(sign_bit, magnitude), _mm256_and_ps(sign_bit, sign));
@@ -73,6 +88,10 @@ static inline vf vf_sign(vf a) {
 }
 
 static inline vi vi_add(vi a, vi b) { return _mm256_add_epi32(a, b); }
+static inline vi vi_load(const int32_t *p) { return _mm256_loadu_si256((const __m256i *)(const void *)p); }
+static inline void vi_store(int32_t *p, vi a) { _mm256_storeu_si256((__m256i *)(void *)p, a); }
+/* a where the mask is set, b elsewhere. */
+static inline vi vi_select(vm m, vi a, vi b) { return _mm256_blendv_epi8(b, a, _mm256_castps_si256(m)); }
 /* x = 2^exponent mantissa with the mantissa in [1, 2), for normal positive x. */
 static inline vf vf_exponent(vf x) {
     return _mm256_cvtepi32_ps(_mm256_sub_epi32(_mm256_srli_epi32(_mm256_castps_si256(x), 23), _mm256_set1_epi32(127)));
@@ -103,6 +122,19 @@ static inline void vi_compress_store(int32_t *p, vi a, vm m) {
 }
 static inline vi vi_lane_numbers(void) { return _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7); }
 
+static inline vf two_rows(const float *const *rows, size_t i) {
+    return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(rows[0] + i)), _mm_loadu_ps(rows[4] + i), 1);
+}
+/* out[c] = column i + c of LANES rows. */
+static inline void vf_columns_4(vf out[4], const float *const *rows, size_t i) {
+    vf a = two_rows(rows, i), b = two_rows(rows + 1, i), c = two_rows(rows + 2, i), d = two_rows(rows + 3, i);
+    __m256d ab = _mm256_castps_pd(_mm256_unpacklo_ps(a, b)), cd = _mm256_castps_pd(_mm256_unpacklo_ps(c, d));
+    out[0] = _mm256_castpd_ps(_mm256_unpacklo_pd(ab, cd));
+    out[1] = _mm256_castpd_ps(_mm256_unpackhi_pd(ab, cd));
+    ab = _mm256_castps_pd(_mm256_unpackhi_ps(a, b)), cd = _mm256_castps_pd(_mm256_unpackhi_ps(c, d));
+    out[2] = _mm256_castpd_ps(_mm256_unpacklo_pd(ab, cd));
+    out[3] = _mm256_castpd_ps(_mm256_unpackhi_pd(ab, cd));
+}
 /* Lane i of vector j <-> lane j of vector i. */
 static inline void vf_transpose(vf v[8]) {
     vf t[8];

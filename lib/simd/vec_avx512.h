@@ -8,10 +8,14 @@
 
 enum {
     LANES = 16,
-    LINF_ROWS_X = 6, /* register tile of the l_inf kernels: 24 accumulators of 32 registers */
+    LINF_ROWS_X = 6, /* register tile of a few rows: 24 accumulators of 32 registers */
     LINF_ROWS_W = 4,
+    LINF_TALL = 16, /* register tiles of packed rows, by one vector of outputs: the usual one and that of the rest */
+    LINF_SHORT = 8,
     BOUNDS_ROWS_X = 3, /* two accumulators each */
     BOUNDS_ROWS_W = 4,
+    BOUNDS_TALL = 8,
+    BOUNDS_SHORT = 4,
     PANEL_ROWS_X = 6,   /* register tile of the l_p forward: rows of x by two vectors of outputs */
     GENERAL_ROWS_X = 3, /* the same for any p */
     GRADIENT_ROWS_X = 6,
@@ -43,10 +47,26 @@ static inline vf vf_sqrt(vf a) { return _mm512_sqrt_ps(a); }
 static inline vf vf_max(vf a, vf b) { return _mm512_max_ps(a, b); }
 static inline vf vf_min(vf a, vf b) { return _mm512_min_ps(a, b); }
 static inline vf vf_abs(vf a) { return _mm512_abs_ps(a); }
+/* A 1 that the compiler cannot see through: clang would make a subtraction of a * 1 - b again. */
+static inline vf hidden_one(void) {
+    vf one = _mm512_set1_ps(1.0f);
+    __asm__("" : "+v"(one));
+    return one;
+}
 /* a - b as the fused a * 1 - b: the same rounding, on the multipliers' ports. */
-static inline vf vf_difference(vf a, vf b) { return _mm512_fmsub_ps(a, _mm512_set1_ps(1.0f), b); }
-/* max(|a|, |b|) in one instruction. */
+static inline vf vf_difference(vf a, vf b) { return _mm512_fmsub_ps(a, hidden_one(), b); }
+/* The same with one number for all lanes of one side, straight from memory. */
+static inline vf vf_number_minus(float a, vf b) { return vf_difference(_mm512_set1_ps(a), b); }
+static inline vf vf_minus_number(vf a, float b) { return vf_difference(a, _mm512_set1_ps(b)); }
+/* max(a, |b|) for a >= +0, in one instruction. */
 static inline vf vf_max_magnitude(vf a, vf b) { return _mm512_range_ps(a, b, 0x0b); }
+/* max(a, b) for a >= +0, and min(a, b) for a <= -0: as integers, which every port compares. */
+static inline vf vf_max_above_zero(vf a, vf b) {
+    return _mm512_castsi512_ps(_mm512_max_epi32(_mm512_castps_si512(a), _mm512_castps_si512(b)));
+}
+static inline vf vf_min_below_zero(vf a, vf b) {
+    return _mm512_castsi512_ps(_mm512_max_epu32(_mm512_castps_si512(a), _mm512_castps_si512(b)));
+}
 static inline vf vf_copysign(vf magnitude, vf sign) {
     __m512i bits = _mm512_ternarylogic_epi32(_mm512_castps_si512(magnitude), _mm512_castps_si512(sign),
                                              _mm512_set1_epi32(INT32_MIN), 0xd8); /* third ? second : first */
@@ -70,6 +90,10 @@ static inline vf vf_sign(vf a) {
 }
 
 static inline vi vi_add(vi a, vi b) { return _mm512_add_epi32(a, b); }
+static inline vi vi_load(const int32_t *p) { return _mm512_loadu_si512(p); }
+static inline void vi_store(int32_t *p, vi a) { _mm512_storeu_si512(p, a); }
+/* a where the mask is set, b elsewhere. */
+static inline vi vi_select(vm m, vi a, vi b) { return _mm512_mask_blend_epi32(m, b, a); }
 /* x = 2^exponent mantissa with the mantissa in [1, 2), for normal positive x. */
 static inline vf vf_exponent(vf x) { return _mm512_getexp_ps(x); }
 static inline vf vf_mantissa(vf x) { return _mm512_getmant_ps(x, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_src); }
@@ -92,6 +116,22 @@ static inline vi vi_lane_numbers(void) {
     return _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
 }
 
+static inline vf four_rows(const float *const *rows, size_t i) {
+    vf four = _mm512_castps128_ps512(_mm_loadu_ps(rows[0] + i));
+    four = _mm512_mask_broadcast_f32x4(four, 0x00f0, _mm_loadu_ps(rows[4] + i));
+    four = _mm512_mask_broadcast_f32x4(four, 0x0f00, _mm_loadu_ps(rows[8] + i));
+    return _mm512_mask_broadcast_f32x4(four, 0xf000, _mm_loadu_ps(rows[12] + i));
+}
+/* out[c] = column i + c of LANES rows. */
+static inline void vf_columns_4(vf out[4], const float *const *rows, size_t i) {
+    vf a = four_rows(rows, i), b = four_rows(rows + 1, i), c = four_rows(rows + 2, i), d = four_rows(rows + 3, i);
+    __m512d ab = _mm512_castps_pd(_mm512_unpacklo_ps(a, b)), cd = _mm512_castps_pd(_mm512_unpacklo_ps(c, d));
+    out[0] = _mm512_castpd_ps(_mm512_unpacklo_pd(ab, cd));
+    out[1] = _mm512_castpd_ps(_mm512_unpackhi_pd(ab, cd));
+    ab = _mm512_castps_pd(_mm512_unpackhi_ps(a, b)), cd = _mm512_castps_pd(_mm512_unpackhi_ps(c, d));
+    out[2] = _mm512_castpd_ps(_mm512_unpacklo_pd(ab, cd));
+    out[3] = _mm512_castpd_ps(_mm512_unpackhi_pd(ab, cd));
+}
 /* Lane i of vector j <-> lane j of vector i. */
 static inline void vf_transpose(vf v[16]) {
     vf t[16];

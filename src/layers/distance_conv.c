@@ -1,4 +1,5 @@
-/* The distance convolution: the distance of every window of the image to every kernel; zeros around the image are data. */
+/* The distance convolution: the distance of every window of the image to every kernel; zeros around the image are data.
+ */
 #include "../conv_ops.h"
 #include "layer.h"
 
@@ -15,32 +16,13 @@ static void workspace(const lfd_layer_spec *spec, size_t max_batch, int bounded,
     *columns = (size_t)spec->n_out;
 }
 
-static lfd_conv_dims dims_of(const lfd_layer_spec *spec, size_t batch) {
-    const lfd_window *window = &spec->window;
-    return (lfd_conv_dims){
-        .batch = batch,
-        .channels = (size_t)spec->in.channels,
-        .height = (size_t)spec->in.height,
-        .width = (size_t)spec->in.width,
-        .out_channels = (size_t)spec->out.channels,
-        .groups = (size_t)spec->groups,
-        .kernel_h = (size_t)window->kernel_h,
-        .kernel_w = (size_t)window->kernel_w,
-        .stride = (size_t)window->stride,
-        .padding = (size_t)window->padding,
-        .dilation = (size_t)window->dilation,
-        .out_height = (size_t)spec->out.height,
-        .out_width = (size_t)spec->out.width,
-    };
-}
-
 static size_t scratch(const lfd_layer_spec *spec, size_t max_batch, size_t threads) {
-    const lfd_conv_dims dims = dims_of(spec, max_batch);
+    const lfd_conv_dims dims = lfd_layer_conv_dims(spec, max_batch);
     return lfd_conv_scratch(&dims, threads);
 }
 
 static void forward(const lfd_layer_pass *pass, const lfd_signal *x, const lfd_signal *y) {
-    const lfd_conv_dims dims = dims_of(pass->spec, pass->batch);
+    const lfd_conv_dims dims = lfd_layer_conv_dims(pass->spec, pass->batch);
     const float *w = pass->tensors[0].data;
     const lfd_argmaxes arg = lfd_layer_argmaxes(pass, x->lower != NULL);
     if (x->value)
@@ -56,7 +38,7 @@ static void clear(float *grad, size_t count) {
 
 static void backward(const lfd_layer_pass *pass, const lfd_signal *x, const lfd_signal *y, const lfd_signal *grad_y,
                      const lfd_signal *grad_x) {
-    const lfd_conv_dims dims = dims_of(pass->spec, pass->batch);
+    const lfd_conv_dims dims = lfd_layer_conv_dims(pass->spec, pass->batch);
     const size_t count = pass->batch * (size_t)pass->spec->n_in;
     const float *w = pass->tensors[0].data;
     float *grad_w = pass->gradients ? pass->gradients[0] : NULL;

@@ -6,10 +6,8 @@
 #include <string.h>
 
 static const struct lfd_layer_ops *const layers[] = {
-    &lfd_layer_distance,
-    &lfd_layer_mean_shift,
-    &lfd_layer_bias,
-    &lfd_layer_distance_conv,
+    &lfd_layer_distance, &lfd_layer_mean_shift, &lfd_layer_bias, &lfd_layer_distance_conv,
+    &lfd_layer_linear,   &lfd_layer_conv,       &lfd_layer_tanh, &lfd_layer_relu,
 };
 
 const struct lfd_layer_ops *lfd_layer_find(int32_t kind) {
@@ -43,6 +41,25 @@ double lfd_layer_largest(const lfd_tensor *tensor) {
 }
 
 /* ---- passes ---- */
+
+lfd_conv_dims lfd_layer_conv_dims(const lfd_layer_spec *spec, size_t batch) {
+    const lfd_window *window = &spec->window;
+    return (lfd_conv_dims){
+        .batch = batch,
+        .channels = (size_t)spec->in.channels,
+        .height = (size_t)spec->in.height,
+        .width = (size_t)spec->in.width,
+        .out_channels = (size_t)spec->out.channels,
+        .groups = (size_t)spec->groups,
+        .kernel_h = (size_t)window->kernel_h,
+        .kernel_w = (size_t)window->kernel_w,
+        .stride = (size_t)window->stride,
+        .padding = (size_t)window->padding,
+        .dilation = (size_t)window->dilation,
+        .out_height = (size_t)spec->out.height,
+        .out_width = (size_t)spec->out.width,
+    };
+}
 
 lfd_argmaxes lfd_layer_argmaxes(const lfd_layer_pass *pass, int bounded) {
     const size_t count = pass->batch * (size_t)pass->spec->n_out;

@@ -2,7 +2,9 @@
 #ifndef LFD_LAYER_H
 #define LFD_LAYER_H
 
+#include "../../lib/patches.h"
 #include "../model.h"
+#include "../workers.h"
 
 /* What travels through the layers: values, and in some passes their interval bounds. Contiguous, batch x features.
  * value is NULL in passes of bounds alone, lower and upper in passes of values alone. */
@@ -18,8 +20,11 @@ typedef struct lfd_layer_pass {
     float *const *gradients;   /* of the tensors, NULL for buffers; backward only. NULL: none are wanted */
     void *workspace;           /* lasts from forward to backward; NULL in inference runs */
     float *scratch;            /* lasts for one call: as many floats as scratch() asked for */
+    const void *prepared;      /* what prepare() made, or NULL */
     size_t batch;
-    int32_t mode; /* LINFDIST_EVALUATE or LINFDIST_TRAIN */
+    double samples;       /* that means of the batch are over: those of all workers */
+    lfd_workers *workers; /* whose sums those means need; NULL: there are no others */
+    int32_t mode;         /* LINFDIST_EVALUATE or LINFDIST_TRAIN */
     float p;
 } lfd_layer_pass;
 
@@ -41,6 +46,13 @@ struct lfd_layer_ops {
     void (*workspace)(const lfd_layer_spec *spec, size_t max_batch, int bounded, size_t *rows, size_t *columns);
     /* Floats of scratch that one call of forward, backward or margins needs. Or NULL for none. */
     size_t (*scratch)(const lfd_layer_spec *spec, size_t max_batch, size_t threads);
+    /* What makes inference at p = infinity faster: from the layer's tensors, which must stay as they are, and a range
+     * (bounds alone, batch 1) in which its inputs usually lie. It never changes results. *prepared stays NULL where there
+     * is nothing to gain. forget() frees it; prepared_scratch() is what forward needs with it in place of scratch().
+     * All three or none. */
+    linfdist_status (*prepare)(const lfd_layer_pass *pass, const lfd_signal *range, void **prepared);
+    void (*forget)(const linfdist_context *context, void *prepared);
+    size_t (*prepared_scratch)(const lfd_layer_spec *spec, size_t max_batch);
     /* Values from values and bounds from bounds, whichever x has; y has the same. Bounds contain every value that the
      * values' arithmetic makes of float inputs between x's bounds. Changes nothing of the model: what TRAIN moves waits
      * in the workspace for commit. In a pass of bounds alone after one of values, TRAIN finds there what the values
@@ -68,6 +80,10 @@ extern const struct lfd_layer_ops lfd_layer_distance;
 extern const struct lfd_layer_ops lfd_layer_mean_shift;
 extern const struct lfd_layer_ops lfd_layer_bias;
 extern const struct lfd_layer_ops lfd_layer_distance_conv;
+extern const struct lfd_layer_ops lfd_layer_linear;
+extern const struct lfd_layer_ops lfd_layer_conv;
+extern const struct lfd_layer_ops lfd_layer_tanh;
+extern const struct lfd_layer_ops lfd_layer_relu;
 
 /* NULL for an unknown kind. */
 const struct lfd_layer_ops *lfd_layer_find(int32_t kind);
@@ -83,6 +99,8 @@ linfdist_status lfd_layer_check_dense(lfd_layer_spec *spec);
 linfdist_status lfd_layer_check_window(lfd_layer_spec *spec);
 /* For backward(): a gradient that passes through, zero where grad_y is NULL; nothing where grad_x is NULL. */
 void lfd_layer_pass_on(const lfd_layer_pass *pass, const float *grad_y, float *grad_x);
+/* The arrays of a convolution. */
+lfd_conv_dims lfd_layer_conv_dims(const lfd_layer_spec *spec, size_t batch);
 /* For describe() of convolutions: out_channels x channels / groups x kernel_h x kernel_w. */
 void lfd_layer_kernel_tensor(const lfd_layer_spec *spec, lfd_tensor *tensor);
 /* Where distances keep the argmaxes of an l_inf pass: in the workspace, values' first; NULL where nothing is kept.

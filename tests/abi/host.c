@@ -1,5 +1,4 @@
-/* A host program sees neither OpenMP nor BLAS: not when it links the library, and not when it loads one with BLIS
- * inside (PROBE) into the global scope and uses it. usage: host PROBE */
+/* A host program that links the library sees neither OpenMP nor BLAS, though there are parts of BLIS inside. */
 #define _GNU_SOURCE /* RTLD_DEFAULT */
 #include <dlfcn.h>
 #include <linfdist/linfdist.h>
@@ -7,9 +6,17 @@
 #include <string.h>
 
 static int count_foreign_symbols(void) {
-    static const char *const names[] = {
-        "GOMP_parallel", "omp_get_max_threads",        "__kmpc_fork_call", "bli_init", "bli_sgemm",
-        "bli_sgemm_ex",  "bli_thread_set_num_threads", "cblas_sgemm",      "sgemm_",   "dgemm_"};
+    static const char *const names[] = {"GOMP_parallel",
+                                        "omp_get_max_threads",
+                                        "__kmpc_fork_call",
+                                        "bli_init",
+                                        "bli_sgemm",
+                                        "bli_dgemm_haswell_asm_6x8",
+                                        "bli_dgemm_skx_asm_16x14",
+                                        "bli_thread_set_num_threads",
+                                        "cblas_sgemm",
+                                        "sgemm_",
+                                        "dgemm_"};
     int found = 0;
     for (size_t i = 0; i < sizeof names / sizeof *names; ++i) {
         if (!dlsym(RTLD_DEFAULT, names[i])) continue;
@@ -35,30 +42,14 @@ static int count_foreign_libraries(void) {
     return found;
 }
 
-int main(int argc, char **argv) {
-    float (*probe)(void) = NULL;
+int main(void) {
     linfdist_context *context = NULL;
-    if (argc != 2) return 2;
     if (linfdist_context_create(NULL, &context) != LINFDIST_OK) {
         printf("FAILED: %s\n", linfdist_last_error());
         return 1;
     }
     linfdist_context_destroy(context);
-    int failures = count_foreign_symbols();
-
-    void *library = dlopen(argv[1], RTLD_NOW | RTLD_GLOBAL);
-    void *symbol = library ? dlsym(library, "linfdist_probe_gemm") : NULL;
-    if (!symbol) {
-        printf("FAILED: %s\n", dlerror());
-        return 1;
-    }
-    memcpy(&probe, &symbol, sizeof probe); /* ISO C has no cast from object to function pointers */
-    const float product = probe();
-    if (product < 42.0f || product > 42.0f) {
-        printf("FAILED: the product is %g, not 42\n", (double)product);
-        ++failures;
-    }
-    failures += count_foreign_symbols() + count_foreign_libraries();
+    const int failures = count_foreign_symbols() + count_foreign_libraries();
     printf("%d failures\n", failures);
     return failures > 0;
 }

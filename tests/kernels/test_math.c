@@ -70,6 +70,41 @@ static void test_pow(void **state) {
     }
 }
 
+static void test_tanh(void **state) {
+    (void)state;
+    for (int i = 0; i < SAMPLES; ++i) {
+        double x = uniform(-20.0, 20.0), y = uniform(-1.0, 1.0), z = ldexp(y, (int)uniform(-120.0, 0.0));
+        assert_true(ulps(lfd_tanh(x), tanhl(x)) < 6.0);
+        assert_true(ulps(lfd_tanh(y), tanhl(y)) < 6.0);
+        assert_true(ulps(lfd_tanh(z), tanhl(z)) < 6.0);
+        assert_true(lfd_tanh(-x) == -lfd_tanh(x));
+    }
+}
+
+static float next_float(float x) {
+    return nextafterf(x, INFINITY);
+}
+
+/* Runs of neighbouring floats: in every binade, where the two formulas meet, and where results become 1. */
+static void test_tanh_is_monotone(void **state) {
+    enum { RUN = 20000 };
+    (void)state;
+    float starts[170];
+    size_t count = 0;
+    for (int e = -149; e <= 3; ++e) starts[count++] = ldexpf(1.0f, e);
+    starts[count++] = 0.5f - RUN / 2 * 0x1p-25f;
+    for (float x = 8.0f; x < 9.1f; x += 0.1f) starts[count++] = x;
+    for (size_t i = 0; i < count; ++i) {
+        float x = starts[i], y = (float)lfd_tanh((double)x);
+        for (int n = 0; n < RUN; ++n) {
+            const float x_next = next_float(x), y_next = (float)lfd_tanh((double)x_next);
+            assert_true(y_next >= y && y_next <= 1.0f);
+            x = x_next;
+            y = y_next;
+        }
+    }
+}
+
 static void test_corners(void **state) {
     (void)state;
     assert_true(lfd_exp(0.0) == 1.0 && lfd_exp2(0.0) == 1.0 && lfd_log(1.0) == 0.0 && lfd_log2(1.0) == 0.0);
@@ -78,12 +113,16 @@ static void test_corners(void **state) {
     assert_true(isnan(lfd_exp((double)NAN)) && isnan(lfd_exp2((double)NAN)));
     assert_true(lfd_exp2(-1074.0) == 0x1p-1074 && lfd_exp2(-1100.0) == 0.0);
     assert_true(lfd_pow(0.0, 2.0) == 0.0 && lfd_pow(5.0, 0.0) == 1.0 && lfd_pow(1.0, 1e300) == 1.0);
+    assert_true(lfd_tanh(0.0) == 0.0 && !signbit(lfd_tanh(0.0)) && signbit(lfd_tanh(-0.0)) &&
+                isnan(lfd_tanh((double)NAN)));
+    assert_true(lfd_tanh(1e30) == 1.0 && lfd_tanh(-INFINITY) == -1.0 && lfd_tanh(0x1p-149) == 0x1p-149);
     assert_true(lfd_sqrt(2.0) == sqrt(2.0) && lfd_sqrtf(2.0f) == sqrtf(2.0f));
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_exp), cmocka_unit_test(test_log),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_exp),          cmocka_unit_test(test_log),
                                        cmocka_unit_test(test_trigonometry), cmocka_unit_test(test_pow),
+                                       cmocka_unit_test(test_tanh),         cmocka_unit_test(test_tanh_is_monotone),
                                        cmocka_unit_test(test_corners)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
