@@ -117,9 +117,6 @@ static inline __m256i compress_lanes(vm m) {
     return _mm256_cvtepu8_epi32(_mm_cvtsi64_si128((long long)compress_table[vm_bits(m)]));
 }
 /* Writes the lanes of a that the mask chooses, in order; what follows them up to LANES is overwritten too. */
-static inline void vf_compress_store(float *p, vf a, vm m) {
-    _mm256_storeu_ps(p, _mm256_permutevar8x32_ps(a, compress_lanes(m)));
-}
 static inline void vi_compress_store(int32_t *p, vi a, vm m) {
     _mm256_storeu_si256((__m256i *)(void *)p, _mm256_permutevar8x32_epi32(a, compress_lanes(m)));
 }

@@ -109,7 +109,6 @@ static inline vf vf_scale_by_power(vf a, vf shifted) {
 
 /* Writes the lanes of a that the mask chooses, in order; what follows them up to LANES is overwritten too (faster than
  * a compressing store). */
-static inline void vf_compress_store(float *p, vf a, vm m) { _mm512_storeu_ps(p, _mm512_maskz_compress_ps(m, a)); }
 static inline void vi_compress_store(int32_t *p, vi a, vm m) {
     _mm512_storeu_si512(p, _mm512_maskz_compress_epi32(m, a));
 }

@@ -7,8 +7,11 @@
 enum {
     LIVE_COLUMNS = 256,   /* columns per visit */
     LIVE_OUTPUTS = 32,    /* outputs whose terms are looked for together */
-    LIVE_CAPACITY = 1024, /* places found between two flushes */
-    LIVE_SAMPLE = 4       /* a sample takes every LIVE_SAMPLE-th output */
+    LIVE_CAPACITY = 512,  /* places found between two flushes */
+    LIVE_SAMPLE = 4,      /* a sample takes every LIVE_SAMPLE-th output */
+    LIVE_AHEAD = 3,       /* rows of w that are fetched in advance */
+    LIVE_TOGETHER = 32,   /* places whose terms are computed before they are added; a multiple of LANES */
+    LIVE_AT_ONCE = 4      /* places whose powers are interleaved */
 };
 
 /* Up to LANES rows of x over one range of columns, transposed; lanes without a row repeat the last one. */
@@ -23,6 +26,16 @@ typedef struct live_places {
     size_t count;
     int32_t place[LIVE_CAPACITY + LIVE_COLUMNS + LANES];
 } live_places;
+
+/* LANES rows by LIVE_COLUMNS columns, and LIVE_OUTPUTS outputs at a time. */
+typedef struct live_block {
+    live_rows rows;
+    float inverse[LIVE_OUTPUTS][LANES]; /* POWER_SCALE / distance, 0 for distance 0 and in lanes without a row */
+    float cut[LIVE_OUTPUTS][LANES];     /* infinity there: |x - w| at or above matters */
+    float least[LIVE_OUTPUTS];          /* cut of each output */
+    live_places found;
+    float term[LIVE_TOGETHER + LIVE_AT_ONCE][LANES];
+} live_block;
 
 /* At most LANES rows and LIVE_COLUMNS columns. */
 static void live_load(live_rows *block, size_t rows, size_t columns, const float *x, size_t x_stride) {
@@ -49,13 +62,16 @@ static void live_load(live_rows *block, size_t rows, size_t columns, const float
     }
 }
 
-/* Appends the columns where some row may differ from w by least > 0 or more. */
-LFD_INLINE void live_find(const live_rows *block, const float *w, float least, size_t output, live_places *found) {
+/* Appends the columns where some row may differ from w by least > 0 or more. next: the row of w that comes next, far
+ * away for a cache that guesses. */
+LFD_INLINE void live_find(const live_rows *block, const float *w, const float *next, float least, size_t output,
+                          live_places *found) {
     size_t count = found->count;
     vf limit = vf_set(least);
     for (size_t i = 0; i < block->columns; i += LANES) {
         size_t part = block->columns - i;
         vf ws = part < LANES ? vf_load_part(w + i, part) : vf_load(w + i);
+        __builtin_prefetch(next + i);
         vf reach = vf_max(vf_sub(vf_load(block->high + i), ws), vf_sub(ws, vf_load(block->low + i)));
         vm live = vf_at_least(reach, limit);
         vi_compress_store(found->place + count, vi_add(vi_set((int32_t)(output << 16 | i)), vi_lane_numbers()), live);
@@ -93,23 +109,60 @@ static void live_restore(size_t rows, size_t columns, float (*from)[LANES], floa
     }
 }
 
-/* The least lane. */
-static inline float live_least(const float *v) {
-    float least = v[0];
-    for (size_t r = 1; r < LANES; ++r) least = v[r] < least ? v[r] : least;
-    return least;
+/* least[o] = the least lane of v[o]; the arrays have whole groups of LANES outputs. */
+static void live_least(size_t outputs, float (*v)[LANES], float *least) {
+    vf lane[LANES];
+    for (size_t o = 0; o < outputs; o += LANES) {
+        for (size_t r = 0; r < LANES; ++r) lane[r] = vf_load(v[o + r]);
+        vf_transpose(lane);
+        for (size_t r = 1; r < LANES; ++r) lane[0] = vf_min(lane[0], lane[r]);
+        vf_store(least + o, lane[0]);
+    }
 }
 
-/* The share of places where some row has a term that matters, from a sample of the outputs; cut: per output and row. */
-static float live_share(const live_rows *block, size_t outputs, const float *w, size_t w_stride, float (*cut)[LANES],
-                        live_places *found) {
+/* Inverses and cuts from distances (0 in lanes without a row), which stand in cut. Distances below least_distance count
+ * as 0. */
+static void live_prepare(live_block *block, size_t outputs, float cut, float least_distance) {
+    for (size_t o = 0; o < outputs; ++o) {
+        vf distance = vf_load(block->cut[o]);
+        vm none = vf_less(distance, vf_set(least_distance));
+        vf_store(block->inverse[o], vf_select(none, vf_set(0.0f), vf_div(vf_set(POWER_SCALE), distance)));
+        vf_store(block->cut[o], vf_select(none, vf_set(INFINITY), vf_mul(distance, vf_set(cut))));
+    }
+    live_least(outputs, block->cut, block->least);
+}
+
+/* term[k] <- sign(t) (|t| inverse)^exponent, t = x - w, of count <= LIVE_TOGETHER places; 0 for terms that do not matter. */
+static void live_terms(live_block *block, const int32_t *place, size_t count, const float *w, size_t w_stride,
+                       float exponent) {
+    for (size_t first = 0; first < count; first += LIVE_AT_ONCE) {
+        vf t[LIVE_AT_ONCE], power[LIVE_AT_ONCE];
+        size_t o[LIVE_AT_ONCE];
+        LFD_UNROLL
+        for (size_t k = 0; k < LIVE_AT_ONCE; ++k) {
+            const size_t at = (size_t)place[smaller(first + k, count - 1)], i = at & 0xffff;
+            o[k] = at >> 16;
+            t[k] = vf_sub(vf_load(block->rows.x[i]), vf_set(w[o[k] * w_stride + i]));
+            power[k] = vf_abs(vf_mul(t[k], vf_load(block->inverse[o[k]])));
+        }
+        powers(LIVE_AT_ONCE, power, vf_set(exponent));
+        LFD_UNROLL
+        for (size_t k = 0; k < LIVE_AT_ONCE; ++k) {
+            vm live = vf_at_least(vf_abs(t[k]), vf_load(block->cut[o[k]]));
+            vf_store(block->term[first + k], vf_keep(live, vf_copysign(power[k], t[k])));
+        }
+    }
+}
+
+/* The share of places where some row has a term that matters, from a sample of the outputs. */
+static float live_share(live_block *block, size_t outputs, const float *w, size_t w_stride) {
     size_t live = 0, seen = 0;
     for (size_t o = 0; o < outputs; o += LIVE_SAMPLE) {
-        found->count = 0;
-        live_find(block, w + o * w_stride, live_least(cut[o]), 0, found);
-        live += found->count;
-        seen += block->columns;
+        block->found.count = 0;
+        live_find(&block->rows, w + o * w_stride, w + o * w_stride, block->least[o], 0, &block->found);
+        live += block->found.count;
+        seen += block->rows.columns;
     }
-    found->count = 0;
+    block->found.count = 0;
     return seen ? (float)live / (float)seen : 1.0f;
 }

@@ -39,8 +39,8 @@ LFD_INLINE void panel_integer(panel_block *block, size_t b, size_t rows, int n, 
         LFD_UNROLL
         for (size_t r = 0; r < rows; ++r) {
             vf xs = vf_set(x[r][i]);
-            sums[r][0] = vf_add(sums[r][0], integer_power(vf_difference(xs, w0), n));
-            sums[r][1] = vf_add(sums[r][1], integer_power(vf_difference(xs, w1), n));
+            sums[r][0] = vf_add(sums[r][0], integer_power(vf_sub(xs, w0), n));
+            sums[r][1] = vf_add(sums[r][1], integer_power(vf_sub(xs, w1), n));
         }
     }
     LFD_UNROLL
@@ -152,11 +152,11 @@ static void panel_roots(panel_block *block, const lfd_power *power) {
 /* 1 when terms are better looked for than all computed. */
 static int panel_is_sparse(panel_block *block, const lfd_shape *s, const lfd_power *power, const float *x,
                            const float *w) {
-    forward_live f;
+    live_block live;
     const size_t samples = smaller(LANES, s->batch);
-    live_load(&f.rows, samples, smaller(LIVE_COLUMNS, s->n_in), x, s->x_stride);
-    forward_live_prepare(&f, samples, s->n_out, power, block->maximum[0], PANEL);
-    float share = live_share(&f.rows, s->n_out, w, s->w_stride, f.cut, &f.found);
+    live_load(&live.rows, samples, smaller(LIVE_COLUMNS, s->n_in), x, s->x_stride);
+    forward_prepare(&live, samples, s->n_out, power, block->maximum[0], PANEL);
+    float share = live_share(&live, s->n_out, w, s->w_stride);
     return share * (float)LANES < PANEL_FEW * (float)samples;
 }
 
