@@ -21,6 +21,7 @@ set(linfdist_sources
     lib/ref/elementwise.c
     lib/ref/linf.c
     lib/ref/lp.c
+    lib/ref/ranked.c
     src/adam.c
     src/alloc.c
     src/ascent.c
@@ -44,7 +45,9 @@ set(linfdist_sources
     src/optimizer.c
     src/options.c
     src/parallel.c
+    src/prepare.c
     src/product.c
+    src/prune.c
     src/random.c
     src/run.c
     src/run_calls.c

@@ -43,6 +43,29 @@ typedef struct lfd_adam {
     float epsilon;
 } lfd_adam;
 
+/* How large |x - w| can become in one column of one row of w while x stays in the range that the ranking was made for.
+ */
+typedef struct lfd_rank {
+    float bound; /* of this column and of all that follow in the row's order */
+    float w;
+    uint32_t column;
+} lfd_rank;
+
+/* Rows of w, each with its columns in the order of those bounds, largest first; what is beyond the last slice is in w
+ * alone. The order is cut into slices, and the same slice of all rows lies together: few rows need the next one. */
+enum { LFD_SLICE = 8 };
+
+/* At least the real number that was rounded to value: one float further. */
+static inline float lfd_raised(float value) {
+    return value + (value < 0.0f ? -value : value) * 0x1p-23f;
+}
+
+typedef struct lfd_ranked {
+    size_t slices, slice_stride; /* in ranks */
+    const lfd_rank *ranks;       /* slices x n_out x LFD_SLICE */
+    const float *rest;           /* n_out: the bound of columns without rank; -FLT_MAX where all have one */
+} lfd_ranked;
+
 /* kernels.def lists the kernels, one line each; here it becomes the table. */
 typedef struct lfd_kernels {
     const char *name; /* "ref", "avx2", "avx512" */

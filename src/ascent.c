@@ -13,7 +13,7 @@ linfdist_status lfd_ascent_alloc(lfd_ascent *ascent, linfdist_model *snapshot, c
     LFD_TRY(lfd_alloc_floats(ascent->context, rows, units->n_in, "boxes", &ascent->upper));
     LFD_TRY(lfd_alloc_zero(ascent->context, rows, sizeof *ascent->open, "open rows", &memory));
     ascent->open = memory;
-    return lfd_run_create(snapshot, LFD_RUN_ASCENT, rows, &ascent->run);
+    return lfd_run_create(snapshot, LFD_RUN_ASCENT, rows, NULL, &ascent->run);
 }
 
 void lfd_ascent_free(lfd_ascent *ascent) {

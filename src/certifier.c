@@ -8,6 +8,7 @@
 
 #include "certifier.h"
 #include "ops.h"
+#include "prepare.h"
 #include "run.h"
 #include "units.h"
 
@@ -79,7 +80,7 @@ static linfdist_status check_growth(const linfdist_model *model) {
     return LINFDIST_OK;
 }
 
-linfdist_status linfdist_certifier_create(const linfdist_model *model, linfdist_certifier **certifier) {
+linfdist_status lfd_certifier_create(const linfdist_model *model, int prepared, linfdist_certifier **certifier) {
     void *memory;
     LFD_REQUIRE(model);
     LFD_REQUIRE(certifier);
@@ -94,13 +95,19 @@ linfdist_status linfdist_certifier_create(const linfdist_model *model, linfdist_
         return status;
     }
     made->context = made->snapshot->context;
+    if (prepared) made->prepared = lfd_prepare(made->snapshot);
     *certifier = made;
     return LINFDIST_OK;
+}
+
+linfdist_status linfdist_certifier_create(const linfdist_model *model, linfdist_certifier **certifier) {
+    return lfd_certifier_create(model, 1, certifier);
 }
 
 void linfdist_certifier_destroy(linfdist_certifier *certifier) {
     if (!certifier) return;
     linfdist_model *snapshot = certifier->snapshot;
+    lfd_forget(snapshot, certifier->prepared);
     lfd_free(certifier->context, certifier);
     lfd_model_release(snapshot);
 }
@@ -184,6 +191,7 @@ static void ask_bounds(certification *c) {
     const linfdist_model *model = c->certifier->snapshot;
     const int from_pixels = c->method == LINFDIST_METHOD_INTERVAL;
     size_t classes = (size_t)model->classes;
+    if (c->open_count == 0) return;
     lfd_parallel_for(c->certifier->context, from_pixels ? interval_task : widen_task, c, c->open_count);
     for (size_t i = 0; i < c->open_count; ++i) c->run->labels[i] = c->samples[c->open[i]].predicted;
     lfd_run_sound_margins(c->run, from_pixels ? 0 : model->split, c->open_count);
@@ -340,7 +348,7 @@ static linfdist_status allocate(certification *c) {
     c->samples = memory;
     LFD_TRY(lfd_alloc_zero(c->certifier->context, c->chunk, sizeof(size_t), "samples", &memory));
     c->open = memory;
-    return linfdist_run_create(c->certifier->snapshot, LINFDIST_RUN_INFERENCE, (int64_t)c->chunk, &c->run);
+    return lfd_run_create(c->certifier->snapshot, LINFDIST_RUN_INFERENCE, c->chunk, c->certifier->prepared, &c->run);
 }
 
 static linfdist_status certify(certification *c, linfdist_task_fn task, int64_t x_stride, int64_t n) {

@@ -101,7 +101,8 @@ static size_t tile_floats(tiling tile, size_t patches, size_t results) {
 /* Every block of rows in a slot's scratch is a multiple of 32 floats, so slots do not share cache lines. */
 static size_t slot_floats(const lfd_conv_dims *d) {
     const size_t distance = tile_floats(distance_tile(d), 1, 2), bounds = tile_floats(bounds_tile(d), 2, 5);
-    return larger(larger(distance, bounds), tile_floats(gradient_tile(d), 2, 2));
+    const size_t sums = (OUT_BLOCK * columns_of(d) + 31) / 32 * 32;
+    return larger(larger(distance, bounds), tile_floats(gradient_tile(d), 2, 2) + sums);
 }
 
 size_t lfd_conv_scratch(const lfd_conv_dims *dims, size_t threads) {
@@ -270,11 +271,22 @@ void lfd_conv_distance_forward(linfdist_context *context, const lfd_conv_dims *d
 
 /* ---- finite-p gradients ------------------------------------------------------------------------------------------ */
 
+/* A tile adds up its own part of grad_w: so a weight's gradient has roundings of a tile's rows plus the number of
+ * tiles, not of all positions of the batch. */
+static void add_tile(const operation *op, const lfd_shape *shape, const float *w, const float *patches, const float *y,
+                     const float *grad_y, float *sums, float *grad_w, float *grad_patches) {
+    for (size_t out = 0; out < shape->batch; ++out) memset(sums + out * shape->x_stride, 0, shape->n_in * sizeof *sums);
+    op->kernels->lp_backward(shape, &op->power, w, patches, y, grad_y, sums, grad_patches);
+    for (size_t out = 0; out < shape->batch; ++out)
+        for (size_t i = 0; i < shape->n_in; ++i) grad_w[out * shape->x_stride + i] += sums[out * shape->x_stride + i];
+}
+
 /* The rows of a block that fit a tile. */
 static void gradient_rows(const operation *op, const block *b, float *scratch) {
     const size_t columns = columns_of(op->dims), patch_floats = op->tile.rows * op->tile.stride;
     float *patches = scratch, *grad_patches = op->grad_x ? patches + patch_floats : NULL;
     float *y = patches + 2 * patch_floats, *grad_y = y + op->tile.rows * OUT_BLOCK;
+    float *sums = grad_y + op->tile.rows * OUT_BLOCK;
     lfd_patches_unfold(op->dims, &b->patches, op->x, patches, op->tile.stride);
     if (grad_patches) memset(grad_patches, 0, b->patches.rows * op->tile.stride * sizeof *grad_patches);
     for (size_t out = 0; out < b->outs; out += OUT_BLOCK) {
@@ -282,8 +294,12 @@ static void gradient_rows(const operation *op, const block *b, float *scratch) {
         const lfd_shape shape = swapped_shape(op, &part);
         load(op, &part, op->known_y, y);
         load(op, &part, op->grad_y, grad_y);
-        op->kernels->lp_backward(&shape, &op->power, weights_of(op, &part), patches, y, grad_y,
-                                 op->grad_w ? op->grad_w + part.out * columns + part.column : NULL, grad_patches);
+        const float *w = weights_of(op, &part);
+        float *grad_w = op->grad_w ? op->grad_w + part.out * columns + part.column : NULL;
+        if (grad_w)
+            add_tile(op, &shape, w, patches, y, grad_y, sums, grad_w, grad_patches);
+        else
+            op->kernels->lp_backward(&shape, &op->power, w, patches, y, grad_y, NULL, grad_patches);
     }
     if (grad_patches) lfd_patches_fold(op->dims, &b->patches, grad_patches, op->tile.stride, op->grad_x);
 }

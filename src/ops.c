@@ -280,14 +280,21 @@ void lfd_channel_means(size_t channels, const double *sums, double terms, float 
     lfd_serial_for(divide, &job, 1);
 }
 
+static void shift_sample(const channel_job *job, const float *x, float *y) {
+    const size_t positions = job->positions;
+    if (positions == 1) {
+        for (size_t c = 0; c < job->channels; ++c) y[c] = x[c] - job->shift[c];
+        return;
+    }
+    for (size_t c = 0; c < job->channels; ++c)
+        for (size_t i = 0; i < positions; ++i) y[c * positions + i] = x[c * positions + i] - job->shift[c];
+}
+
 static void shift_samples(void *data, size_t index) {
     const channel_job *job = data;
     const size_t first = index * job->step, last = smaller(first + job->step, job->batch);
-    for (size_t row = first * job->channels; row < last * job->channels; ++row) {
-        const float shift = job->shift[row % job->channels];
-        for (size_t i = 0; i < job->positions; ++i)
-            job->y[row * job->positions + i] = job->x[row * job->positions + i] - shift;
-    }
+    const size_t sample = job->channels * job->positions;
+    for (size_t b = first; b < last; ++b) shift_sample(job, job->x + b * sample, job->y + b * sample);
 }
 
 void lfd_channel_shift(linfdist_context *context, size_t batch, size_t channels, size_t positions, const float *x,

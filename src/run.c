@@ -92,13 +92,17 @@ static linfdist_status allocate_margins(linfdist_run *run) {
     return LINFDIST_OK;
 }
 
+static size_t scratch_of(const linfdist_run *run, int64_t index) {
+    const lfd_layer *layer = &run->model->layers[index];
+    if (run->prepared && run->prepared[index]) return layer->ops->prepared_scratch(&layer->spec, run->max_batch);
+    return layer->ops->scratch ? layer->ops->scratch(&layer->spec, run->max_batch, (size_t)run->context->threads) : 0;
+}
+
 static linfdist_status allocate_scratch(linfdist_run *run) {
     const linfdist_model *model = run->model;
     size_t most = 0;
     for (int64_t i = 0; i < model->layer_count; ++i) {
-        const lfd_layer *layer = &model->layers[i];
-        if (!layer->ops->scratch) continue;
-        const size_t floats = layer->ops->scratch(&layer->spec, run->max_batch, (size_t)run->context->threads);
+        const size_t floats = scratch_of(run, i);
         if (floats > most) most = floats;
     }
     return most > 0 ? take(run, most, 1, "scratch of the layers", &run->scratch) : LINFDIST_OK;
@@ -170,7 +174,8 @@ static linfdist_status allocate(linfdist_run *run) {
     return allocate_gradients(run);
 }
 
-linfdist_status lfd_run_create(linfdist_model *model, int32_t kind, size_t max_batch, linfdist_run **run) {
+linfdist_status lfd_run_create(linfdist_model *model, int32_t kind, size_t max_batch, void *const *prepared,
+                               linfdist_run **run) {
     void *memory;
     LFD_TRY(lfd_alloc_zero(model->context, 1, sizeof(linfdist_run), "run", &memory));
     linfdist_run *made = memory;
@@ -178,6 +183,7 @@ linfdist_status lfd_run_create(linfdist_model *model, int32_t kind, size_t max_b
     made->model = lfd_model_retain(model);
     made->kind = kind;
     made->max_batch = max_batch;
+    made->prepared = prepared;
     linfdist_status status = allocate(made);
     if (status != LINFDIST_OK) {
         linfdist_run_destroy(made);
@@ -194,7 +200,7 @@ linfdist_status linfdist_run_create(linfdist_model *model, int32_t kind, int64_t
         return lfd_fail(LINFDIST_ERROR_INVALID_ARGUMENT, "kind is %d, which is no kind of run", (int)kind);
     }
     LFD_TRY(lfd_check_count("max_batch", max_batch, 1, INT64_MAX));
-    return lfd_run_create(model, kind, (size_t)max_batch, run);
+    return lfd_run_create(model, kind, (size_t)max_batch, NULL, run);
 }
 
 void linfdist_run_destroy(linfdist_run *run) {

@@ -24,8 +24,9 @@ struct linfdist_run {
     lfd_signal *signals;
     lfd_signal *plain; /* bounds in the pairs alone: passes of linfdist_forward_bounds, which disturb no backward */
     int64_t kept_bounds;
-    void **workspaces; /* of the layers; NULL in inference runs */
-    float *scratch;    /* of one call of a layer */
+    void **workspaces;     /* of the layers; NULL in inference runs */
+    float *scratch;        /* of one call of a layer */
+    void *const *prepared; /* of the layers (lfd_prepare), borrowed; NULL for none */
 
     lfd_workers workers; /* that share the batches of TRAIN passes */
 
@@ -52,8 +53,9 @@ struct linfdist_run {
     size_t owned_count;
 };
 
-/* linfdist_run_create for any kind, its arguments checked. */
-linfdist_status lfd_run_create(linfdist_model *model, int32_t kind, size_t max_batch, linfdist_run **run);
+/* linfdist_run_create for any kind, its arguments checked. prepared: one pointer per layer (lfd_prepare), or NULL. */
+linfdist_status lfd_run_create(linfdist_model *model, int32_t kind, size_t max_batch, void *const *prepared,
+                               linfdist_run **run);
 
 /* Outputs of the batch rows in signals[0].value; intervals: and bounds of those in lower and upper. checked: layer
  * outputs above LFD_LIMIT are NOT_FINITE; otherwise it cannot fail. On failure the run has no result and the model has
@@ -61,6 +63,8 @@ linfdist_status lfd_run_create(linfdist_model *model, int32_t kind, size_t max_b
 linfdist_status lfd_run_forward(linfdist_run *run, size_t batch, int32_t mode, float p, int intervals, int checked);
 /* Bounds of the outputs from those that stand in plain[first], which are overwritten, at p = infinity in EVALUATE. */
 linfdist_status lfd_run_bounds(linfdist_run *run, int64_t first, size_t batch, int checked);
+/* One layer of lfd_run_bounds, for one sample: bounds in plain[index] to those in plain[index + 1]. */
+void lfd_run_bounds_step(linfdist_run *run, int64_t index);
 /* Margins (linfdist_run_margins) against run->labels of what stands in plain[first], with the rounding of the outputs
  * (lfd_layer_ops.margins). It cannot fail. */
 void lfd_run_sound_margins(linfdist_run *run, int64_t first, size_t batch);

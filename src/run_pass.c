@@ -22,6 +22,7 @@ static lfd_layer_pass pass_of(linfdist_run *run, int64_t index, size_t batch, in
         .gradients = run->gradients ? run->gradients + layer->first_tensor : NULL,
         .workspace = run->workspaces ? run->workspaces[index] : NULL,
         .scratch = run->scratch,
+        .prepared = run->prepared ? run->prepared[index] : NULL,
         .batch = batch,
         .samples = run->samples,
         .workers = workers_of(run, mode),
@@ -173,6 +174,18 @@ linfdist_status lfd_run_bounds(linfdist_run *run, int64_t first, size_t batch, i
     run->bounds = &run->plain[run->model->layer_count];
     run->bounds_batch = batch;
     return LINFDIST_OK;
+}
+
+void lfd_run_bounds_step(linfdist_run *run, int64_t index) {
+    forward_job job = {.run = run,
+                       .signals = run->plain,
+                       .first = index,
+                       .end = index + 1,
+                       .bounds = 1,
+                       .batch = 1,
+                       .mode = LINFDIST_EVALUATE,
+                       .p = INFINITY};
+    lfd_serial_for(forward_task, &job, 1);
 }
 
 /* ---- margins ---- */

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Several processes take the trajectory of one, up to rounding. usage: mpi.sh BUILD_DIR
-# Losses agree to 1e-6 of themselves. Parameters agree to 1e-4 where no weight has a gradient that cancels to nothing but
-# its rounding, which Adam makes a step of: those of the identity are such, so it is left out there (docs/threading.md).
+# Losses agree to 1e-6 of themselves. Parameters agree to 1e-4 where no weight has a gradient that cancels to nothing
+# but its rounding, of which Adam makes a step: those of the identity do, so it is left out there (docs/threading.md).
 set -u
 
 bin=$(cd "$1" && pwd)/bin
@@ -84,36 +84,37 @@ same_losses() {
         END { print "    largest difference of a loss " most + 0; exit wrong || rows < 2 }'
 }
 
-net='--data digits:1500,200 --depth 3 --width 64 --epochs 0,0,2,7,8 --seed 1'
+net='--data digits:1500,200 --depth 3 --width 64 --epochs 0,0,2,7,8 --batch 256 --seed 1'
 check 'one process' processes 1 0 $net --identity 0 --out one.safetensors
 mv err one.log
 "$bin/train" $net --identity 0 --out train.safetensors >out 2>err
 check 'is what train does, byte for byte' cmp one.safetensors train.safetensors
 check 'and its loss' [ "$(sed -n 's/.*loss \([0-9.]*\) .*/\1/p' err)" = \
     "$(awk '$1 == "epoch" { printf "%.4f\n", $4 }' one.log)" ]
-# Batches of 64 and a last one of 28: with three processes in parts of 21, 21, 22 and 9, 9, 10.
+# Batches of 256 and a last one of 220: with three processes in parts of 85, 85, 86 and 73, 73, 74.
 for n in 2 3; do
     check "$n processes" processes $n 0 $net --identity 0 --out many.safetensors
     check "$n processes: the same losses" same_losses one.log err
     check "$n processes: the same model" close one.safetensors many.safetensors
 done
-check 'another seed' processes 2 0 $net --identity 0 --seed 2 --out other.safetensors
+check 'another seed' processes 2 0 $net --identity 0 --seed 2 --steps 6 --out other.safetensors
 check 'another seed: another model' sh -c "! awk 'BEGIN { exit !($(largest_difference one.safetensors \
     other.safetensors) <= 1e-4) }'"
 
-# with_losses FLAG...: two processes have the losses of one
+# with_losses FLAG...: two processes have the losses of one, for two epochs
 with_losses() {
-    check "one process with $*" processes 1 0 $net "$@"
+    check "one process with $*" processes 1 0 $net --steps 12 "$@"
     mv err one.log
-    check "two with $*" processes 2 0 $net "$@"
+    check "two with $*" processes 2 0 $net --steps 12 "$@"
     check 'have the same losses' same_losses one.log err
 }
 with_losses --identity 10
 with_losses --loss hinge --scalar fixed --weight-decay 0.05 --decay lp
-with_losses --net hybrid --depth 4 --hidden 32 --steps 72
-with_losses --net hybrid --depth 4 --hidden 32 --bounds interval --steps 48
+with_losses --net hybrid --depth 4 --hidden 32
+with_losses --net hybrid --depth 4 --hidden 32 --bounds interval
 
-check 'a batch with too few samples' refused 2 '1500 images make a batch of 1, too few for 2 processes' $net --batch 1499
+check 'a batch with too few samples' refused 2 '1500 images make a batch of 1, too few for 2 processes' $net \
+    --batch 1499
 check 'a log' refused 2 '--checkpoint, --resume and --log are those of train' $net --log log
 check 'an unknown flag' refused 2 '--widht: unknown flag' --widht 3
 check '--help' processes 2 0 --help

@@ -494,11 +494,11 @@ LINFDIST_API linfdist_status linfdist_run_zero_gradients(linfdist_run *run);
 /* ---- several workers --------------------------------------------------------------------------------------------- */
 
 /* Processes or threads that train one model together. Each has a model of its own, all with the same bits, and a run on
- * its part of every batch, of at least one sample. Hooks join them, so that all take the step that one worker would take
- * on the whole batch, up to the rounding of the sums:
+ * its part of every batch, of at least one sample. Hooks join them, so that all take the step that one worker would
+ * take on the whole batch, up to the rounding of the sums (docs/threading.md):
  *   linfdist_forward (TRAIN)       sum_means once with the number of samples, then once per MEAN_SHIFT layer
- *   linfdist_run_loss              none: its value and gradients are this worker's part of the mean over all samples, and
- *                                  the parts of all workers add up to it. A loss of your own divides by all samples, too
+ *   linfdist_run_loss              none: its value and gradients are this worker's part of the mean over all samples;
+ *                                  the parts of all workers add up to it. A loss of your own must do the same
  *   linfdist_backward              sum_means once per MEAN_SHIFT layer
  *   linfdist_run_reduce_gradients  sum_gradients once per tensor that is trained, in the order of the tensors
  * Passes in EVALUATE call no hook and are the worker's own. */
@@ -516,11 +516,11 @@ typedef struct linfdist_run_hooks {
     void *user; /* or NULL; the caller's, alive as long as the hooks are set */
 } linfdist_run_hooks;
 
-/* hooks, which are copied, or NULL to remove them. A forward pass that waits for its backward no longer does. A hook that
- * fails makes its call LINFDIST_ERROR_IO: a forward pass then leaves the run without results and the model as it was, a
- * backward pass or a reduction leaves zero gradients. A worker whose call fails for a reason of its own leaves the
- * others waiting in theirs: ending them is up to the program. Errors: INVALID_ARGUMENT (a hook that is NULL), STATE (an
- * inference run). */
+/* hooks, which are copied, or NULL to remove them. A forward pass that waits for its backward no longer does. A hook
+ * that fails makes its call LINFDIST_ERROR_IO: a forward pass then leaves the run without results and the model as it
+ * was, a backward pass or a reduction leaves zero gradients. A worker whose call fails for a reason of its own leaves
+ * the others waiting in theirs: ending them is up to the program. Errors: INVALID_ARGUMENT (a hook that is NULL), STATE
+ * (an inference run). */
 LINFDIST_API linfdist_status linfdist_run_set_hooks(linfdist_run *run, const linfdist_run_hooks *hooks);
 /* Makes the run's gradients the sums over all workers: after the last linfdist_backward, before the optimizer's step,
  * which refuses gradients of one worker alone (STATE). From then on a backward is refused (STATE) until
@@ -684,7 +684,10 @@ enum {
     LINFDIST_METHOD_INTERVAL = 2
 };
 
-/* Errors: NOT_FINITE for weights, RANGE for a scalar that is not positive and finite and for weights with which outputs
+/* Besides the copy of the model it prepares, on the context's threads, what lets certificates skip the inputs of distance
+ * layers that cannot win: at most as much memory again as the weights, and 200 bytes for each input of layers of up to 16
+ * outputs. Results do not depend on it; where there is no memory for it, certificates take longer.
+ * Errors: NOT_FINITE for weights, RANGE for a scalar that is not positive and finite and for weights with which outputs
  * of a layer could leave the range of a float, OUT_OF_MEMORY. */
 LINFDIST_API linfdist_status linfdist_certifier_create(const linfdist_model *model, linfdist_certifier **certifier);
 LINFDIST_API void linfdist_certifier_destroy(linfdist_certifier *certifier);

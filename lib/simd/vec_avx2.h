@@ -117,9 +117,6 @@ static inline __m256i compress_lanes(vm m) {
     return _mm256_cvtepu8_epi32(_mm_cvtsi64_si128((long long)compress_table[vm_bits(m)]));
 }
 /* Writes the lanes of a that the mask chooses, in order; what follows them up to LANES is overwritten too. */
-static inline void vf_compress_store(float *p, vf a, vm m) {
-    _mm256_storeu_ps(p, _mm256_permutevar8x32_ps(a, compress_lanes(m)));
-}
 static inline void vi_compress_store(int32_t *p, vi a, vm m) {
     _mm256_storeu_si256((__m256i *)(void *)p, _mm256_permutevar8x32_epi32(a, compress_lanes(m)));
 }
@@ -137,6 +134,24 @@ static inline void vf_columns_4(vf out[4], const float *const *rows, size_t i) {
     ab = _mm256_castps_pd(_mm256_unpackhi_ps(a, b)), cd = _mm256_castps_pd(_mm256_unpackhi_ps(c, d));
     out[2] = _mm256_castpd_ps(_mm256_unpacklo_pd(ab, cd));
     out[3] = _mm256_castpd_ps(_mm256_unpackhi_pd(ab, cd));
+}
+/* Lane i of vector j <-> lane j of vector i. */
+static inline void vf_transpose(vf v[8]) {
+    vf t[8];
+    for (int i = 0; i < 8; i += 4) { /* within the halves: 4 x 4 blocks */
+        vf a = _mm256_unpacklo_ps(v[i], v[i + 1]), b = _mm256_unpackhi_ps(v[i], v[i + 1]);
+        vf c = _mm256_unpacklo_ps(v[i + 2], v[i + 3]), d = _mm256_unpackhi_ps(v[i + 2], v[i + 3]);
+        t[i] = _mm256_shuffle_ps(a, c, 0x44), t[i + 1] = _mm256_shuffle_ps(a, c, 0xee);
+        t[i + 2] = _mm256_shuffle_ps(b, d, 0x44), t[i + 3] = _mm256_shuffle_ps(b, d, 0xee);
+    }
+    for (int i = 0; i < 4; ++i) { /* then the blocks */
+        v[i] = _mm256_permute2f128_ps(t[i], t[i + 4], 0x20);
+        v[i + 4] = _mm256_permute2f128_ps(t[i], t[i + 4], 0x31);
+    }
+}
+/* One number from each of LANES places. */
+static inline vf vf_gather(float *const p[8]) {
+    return _mm256_setr_ps(*p[0], *p[1], *p[2], *p[3], *p[4], *p[5], *p[6], *p[7]);
 }
 
 static inline __m128 half_max(vf a) {

@@ -103,7 +103,6 @@ static inline vf vf_scale_by_power(vf a, vf shifted) {
 
 /* Writes the lanes of a that the mask chooses, in order; what follows them up to LANES is overwritten too (faster than
  * a compressing store). */
-static inline void vf_compress_store(float *p, vf a, vm m) { _mm512_storeu_ps(p, _mm512_maskz_compress_ps(m, a)); }
 static inline void vi_compress_store(int32_t *p, vi a, vm m) {
     _mm512_storeu_si512(p, _mm512_maskz_compress_epi32(m, a));
 }
@@ -126,6 +125,27 @@ static inline void vf_columns_4(vf out[4], const float *const *rows, size_t i) {
     ab = _mm512_castps_pd(_mm512_unpackhi_ps(a, b)), cd = _mm512_castps_pd(_mm512_unpackhi_ps(c, d));
     out[2] = _mm512_castpd_ps(_mm512_unpacklo_pd(ab, cd));
     out[3] = _mm512_castpd_ps(_mm512_unpackhi_pd(ab, cd));
+}
+/* Lane i of vector j <-> lane j of vector i. */
+static inline void vf_transpose(vf v[16]) {
+    vf t[16];
+    for (int i = 0; i < 16; i += 4) { /* within the quarters: 4 x 4 blocks */
+        vf a = _mm512_unpacklo_ps(v[i], v[i + 1]), b = _mm512_unpackhi_ps(v[i], v[i + 1]);
+        vf c = _mm512_unpacklo_ps(v[i + 2], v[i + 3]), d = _mm512_unpackhi_ps(v[i + 2], v[i + 3]);
+        t[i] = _mm512_shuffle_ps(a, c, 0x44), t[i + 1] = _mm512_shuffle_ps(a, c, 0xee);
+        t[i + 2] = _mm512_shuffle_ps(b, d, 0x44), t[i + 3] = _mm512_shuffle_ps(b, d, 0xee);
+    }
+    for (int i = 0; i < 4; ++i) { /* then the blocks */
+        vf a = _mm512_shuffle_f32x4(t[i], t[i + 4], 0x88), b = _mm512_shuffle_f32x4(t[i], t[i + 4], 0xdd);
+        vf c = _mm512_shuffle_f32x4(t[i + 8], t[i + 12], 0x88), d = _mm512_shuffle_f32x4(t[i + 8], t[i + 12], 0xdd);
+        v[i] = _mm512_shuffle_f32x4(a, c, 0x88), v[i + 8] = _mm512_shuffle_f32x4(a, c, 0xdd);
+        v[i + 4] = _mm512_shuffle_f32x4(b, d, 0x88), v[i + 12] = _mm512_shuffle_f32x4(b, d, 0xdd);
+    }
+}
+/* One number from each of LANES places. */
+static inline vf vf_gather(float *const p[16]) {
+    return _mm512_setr_ps(*p[0], *p[1], *p[2], *p[3], *p[4], *p[5], *p[6], *p[7], *p[8], *p[9], *p[10], *p[11], *p[12],
+                          *p[13], *p[14], *p[15]);
 }
 
 /* out[i] = the largest lane of the i-th vector. */

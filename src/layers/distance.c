@@ -1,5 +1,5 @@
 /* The distance layer: y_j = ||x - w_j||_p over the inputs of j's group. */
-#include "../ops.h"
+#include "../prune.h"
 #include "layer.h"
 
 #include <math.h>
@@ -40,10 +40,39 @@ static lfd_dims dims_of(const lfd_layer_pass *pass) {
     return dims;
 }
 
+static linfdist_status prepare(const lfd_layer_pass *pass, const lfd_signal *range, void **prepared) {
+    const lfd_dims dims = dims_of(pass);
+    lfd_pruned *pruned;
+    LFD_TRY(lfd_pruned_create(pass->context, &dims, pass->tensors[0].data, range->lower, range->upper, &pruned));
+    *prepared = pruned;
+    return LINFDIST_OK;
+}
+
+static void forget(const linfdist_context *context, void *prepared) {
+    lfd_pruned_destroy(context, prepared);
+}
+
+static size_t prepared_scratch(const lfd_layer_spec *spec, size_t max_batch) {
+    return lfd_pruned_scratch(max_batch, (size_t)spec->n_in, (size_t)spec->groups);
+}
+
+static void pruned_forward(const lfd_layer_pass *pass, const lfd_signal *x, const lfd_signal *y) {
+    const lfd_dims dims = dims_of(pass);
+    const float *w = pass->tensors[0].data;
+    if (x->value) (void)lfd_pruned_forward(pass->context, pass->prepared, &dims, x->value, w, y->value, pass->scratch);
+    if (x->lower)
+        (void)lfd_pruned_bounds(pass->context, pass->prepared, &dims, x->lower, x->upper, w, y->lower, y->upper,
+                                pass->scratch);
+}
+
 static void forward(const lfd_layer_pass *pass, const lfd_signal *x, const lfd_signal *y) {
     const lfd_dims dims = dims_of(pass);
     const float *w = pass->tensors[0].data;
     const lfd_argmaxes arg = lfd_layer_argmaxes(pass, x->lower != NULL);
+    if (pass->prepared && !arg.value && isinf(pass->p)) {
+        pruned_forward(pass, x, y);
+        return;
+    }
     if (x->value) lfd_distance_forward(pass->context, &dims, pass->p, x->value, w, y->value, arg.value);
     if (x->lower)
         lfd_bounds_forward(pass->context, &dims, x->lower, x->upper, w, y->lower, y->upper, arg.lower, arg.upper);
@@ -83,6 +112,9 @@ const struct lfd_layer_ops lfd_layer_distance = {
     .check = check,
     .describe = describe,
     .workspace = workspace,
+    .prepare = prepare,
+    .forget = forget,
+    .prepared_scratch = prepared_scratch,
     .forward = forward,
     .backward = backward,
     .growth = growth,

@@ -20,6 +20,7 @@ typedef struct lfd_layer_pass {
     float *const *gradients;   /* of the tensors, NULL for buffers; backward only. NULL: none are wanted */
     void *workspace;           /* lasts from forward to backward; NULL in inference runs */
     float *scratch;            /* lasts for one call: as many floats as scratch() asked for */
+    const void *prepared;      /* what prepare() made, or NULL */
     size_t batch;
     double samples;       /* that means of the batch are over: those of all workers */
     lfd_workers *workers; /* whose sums those means need; NULL: there are no others */
@@ -45,6 +46,13 @@ struct lfd_layer_ops {
     void (*workspace)(const lfd_layer_spec *spec, size_t max_batch, int bounded, size_t *rows, size_t *columns);
     /* Floats of scratch that one call of forward, backward or margins needs. Or NULL for none. */
     size_t (*scratch)(const lfd_layer_spec *spec, size_t max_batch, size_t threads);
+    /* What makes inference at p = infinity faster: from the layer's tensors, which must stay as they are, and a range
+     * (bounds alone, batch 1) in which its inputs usually lie. It never changes results. *prepared stays NULL where there
+     * is nothing to gain. forget() frees it; prepared_scratch() is what forward needs with it in place of scratch().
+     * All three or none. */
+    linfdist_status (*prepare)(const lfd_layer_pass *pass, const lfd_signal *range, void **prepared);
+    void (*forget)(const linfdist_context *context, void *prepared);
+    size_t (*prepared_scratch)(const lfd_layer_spec *spec, size_t max_batch);
     /* Values from values and bounds from bounds, whichever x has; y has the same. Bounds contain every value that the
      * values' arithmetic makes of float inputs between x's bounds. Changes nothing of the model: what TRAIN moves waits
      * in the workspace for commit. In a pass of bounds alone after one of values, TRAIN finds there what the values

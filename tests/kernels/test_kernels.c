@@ -10,6 +10,7 @@
 #include "../../lib/kernels.h"
 #include "guarded.h"
 
+#include <float.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -190,6 +191,163 @@ static outputs run_bounds_backward_w(const lfd_kernels *k, kernel_case *c) {
                          c->grad.data, c->y.data, out.array[0].data);
     return out;
 }
+
+/* ---- ranked order ---- */
+
+/* Rows of w ranked for inputs in [low, high], which leaves out some that there are. */
+typedef struct ranked_case {
+    lfd_shape shape; /* of at most 32 rows */
+    lfd_ranked ranked;
+    size_t lanes;
+    guarded low, high, rest, above, below, lanes_x, lanes_xu;
+    lfd_rank *ranks;
+} ranked_case;
+
+static int by_bound(const void *a, const void *b) {
+    const float x = ((const lfd_rank *)a)->bound, y = ((const lfd_rank *)b)->bound;
+    return x < y ? 1 : x > y ? -1 : 0;
+}
+
+static void rank_output(const kernel_case *c, ranked_case *r, size_t o) {
+    const size_t n = r->shape.n_in, depth = r->ranked.slices * LFD_SLICE;
+    lfd_rank *order = malloc((n + 1) * sizeof *order);
+    float bound = -FLT_MAX;
+    if (!order) abort();
+    for (size_t i = 0; i < n; ++i) {
+        const float w = c->w.data[o * r->shape.w_stride + i];
+        order[i] = (lfd_rank){lfd_raised(fmaxf(r->high.data[i] - w, w - r->low.data[i])), w, (uint32_t)i};
+    }
+    qsort(order, n, sizeof *order, by_bound);
+    if (depth < n) bound = order[depth].bound;
+    r->rest.data[o] = bound;
+    for (size_t k = 0; k < depth; ++k)
+        r->ranks[(k / LFD_SLICE * r->shape.n_out + o) * LFD_SLICE + k % LFD_SLICE] =
+            k < n ? order[k] : (lfd_rank){-FLT_MAX, 0.0f, 0};
+    free(order);
+}
+
+static guarded in_lanes(const lfd_kernels *k, const kernel_case *c, const ranked_case *r, const guarded *x) {
+    guarded packed = guarded_make(r->lanes * r->shape.n_in, c->at_end);
+    k->pack_lanes(&r->shape, r->lanes, x->data, packed.data);
+    return packed;
+}
+
+static ranked_case make_ranked(const lfd_kernels *k, const kernel_case *c, size_t lanes, size_t slices) {
+    ranked_case r = {.shape = c->shape, .lanes = lanes};
+    const size_t n = c->shape.n_in, rows = c->shape.n_out;
+    if (r.shape.batch > lanes && lanes > 1) r.shape.batch = lanes;
+    const size_t excesses = lanes == 1 ? r.shape.batch : lanes;
+    r.ranked = (lfd_ranked){slices, rows * LFD_SLICE, NULL, NULL};
+    r.low = guarded_make(n, c->at_end);
+    r.high = guarded_make(n, c->at_end);
+    r.rest = guarded_make(rows, c->at_end);
+    r.above = guarded_make(excesses, c->at_end);
+    r.below = guarded_make(excesses, c->at_end);
+    r.ranks = calloc(slices * rows * LFD_SLICE + 1, sizeof *r.ranks);
+    if (!r.ranks) abort();
+    for (size_t i = 0; i < n; ++i) {
+        r.low.data[i] = -0.25f * c->scale * (float)(i % 3);
+        r.high.data[i] = r.low.data[i] + 0.25f * c->scale * (float)(i % 4);
+    }
+    for (size_t o = 0; o < rows; ++o) rank_output(c, &r, o);
+    r.ranked.ranks = r.ranks;
+    r.ranked.rest = r.rest.data;
+    k->range_excess(&r.shape, c->x.data, c->x_upper.data, r.low.data, r.high.data, r.above.data, r.below.data);
+    for (size_t i = r.shape.batch; i < excesses; ++i) {
+        r.above.data[i] = r.above.data[r.shape.batch - 1];
+        r.below.data[i] = r.below.data[r.shape.batch - 1];
+    }
+    if (lanes == 1) return r;
+    r.lanes_x = in_lanes(k, c, &r, &c->x);
+    r.lanes_xu = in_lanes(k, c, &r, &c->x_upper);
+    return r;
+}
+
+static void free_ranked(ranked_case *r) {
+    guarded *all[] = {&r->low, &r->high, &r->rest, &r->above, &r->below, &r->lanes_x, &r->lanes_xu};
+    for (size_t i = 0; i < sizeof all / sizeof *all; ++i) guarded_free(all[i]);
+    free(r->ranks);
+}
+
+/* Of the rows and the outputs, not the gaps. */
+static void expect_dense(const lfd_shape *s, const guarded *got, const guarded *dense) {
+    for (size_t b = 0; b < s->batch; ++b)
+        assert_memory_equal(got->data + b * s->y_stride, dense->data + b * s->y_stride, s->n_out * sizeof(float));
+}
+
+static const size_t lane_counts[] = {1, 16, 32};
+
+static outputs run_pack_lanes(const lfd_kernels *k, kernel_case *c) {
+    outputs out = {{{0}}, 0};
+    for (size_t i = 1; i < 3 && c->shape.batch > 0; ++i) {
+        ranked_case r = make_ranked(k, c, lane_counts[i], 0);
+        out.array[i] = r.lanes_x;
+        for (size_t at = 0; at < r.lanes_x.count; ++at) {
+            const size_t lane = at % r.lanes, row = lane < r.shape.batch ? lane : r.shape.batch - 1;
+            assert_true(r.lanes_x.data[at] == c->x.data[row * r.shape.x_stride + at / r.lanes]);
+        }
+        r.lanes_x.mapping = NULL;
+        free_ranked(&r);
+    }
+    return out;
+}
+
+/* Rows inside the range they are measured against have no excess. */
+static outputs run_range_excess(const lfd_kernels *k, kernel_case *c) {
+    outputs out = {{{0}}, 0};
+    if (c->shape.batch == 0) return out;
+    ranked_case r = make_ranked(k, c, 1, 0);
+    lfd_shape first = r.shape;
+    float above, below;
+    first.batch = 1;
+    k->range_excess(&first, c->x.data, c->x_upper.data, c->x.data, c->x_upper.data, &above, &below);
+    assert_true(above <= 0.0f && below <= 0.0f);
+    k->range_excess(&first, c->x_upper.data, c->x_upper.data, c->x.data, c->x.data, &above, &below);
+    for (size_t i = 0; i < first.n_in; ++i)
+        assert_true((double)c->x.data[i] + (double)above >= (double)c->x_upper.data[i]);
+    out.array[0] = r.above;
+    out.array[1] = r.below;
+    r.above.mapping = r.below.mapping = NULL;
+    free_ranked(&r);
+    return out;
+}
+
+/* The dense kernel's results, with every column ranked, some, or none. */
+static outputs run_ranked_forward(const lfd_kernels *k, kernel_case *c) {
+    outputs out = {{y_like(c), y_like(c), y_like(c), y_like(c)}, 0};
+    const size_t all = (c->shape.n_in + LFD_SLICE - 1) / LFD_SLICE, slices[] = {all, all / 2, 0};
+    lfd_kernels_for(LFD_ISA_REF)->linf_forward(&c->shape, c->x.data, c->w.data, out.array[3].data);
+    for (size_t i = 0; i < 3 && c->shape.batch > 0; ++i) {
+        ranked_case r = make_ranked(k, c, lane_counts[i], slices[(i + c->shape.n_out) % 3]);
+        k->range_excess(&r.shape, c->x.data, c->x.data, r.low.data, r.high.data, r.above.data, r.below.data);
+        for (size_t b = r.shape.batch; b < r.above.count; ++b) r.above.data[b] = r.above.data[r.shape.batch - 1];
+        const float *x = r.lanes == 1 ? c->x.data : r.lanes_x.data;
+        const size_t visited =
+            k->ranked_forward(&r.shape, &r.ranked, r.lanes, x, r.above.data, c->w.data, out.array[i].data);
+        expect_dense(&r.shape, &out.array[i], &out.array[3]);
+        assert_true(visited <= 2 * (c->shape.n_in + LFD_SLICE) * c->shape.n_out * (r.lanes + r.shape.batch));
+        free_ranked(&r);
+    }
+    return out;
+}
+static outputs run_ranked_bounds(const lfd_kernels *k, kernel_case *c) {
+    outputs out = {{y_like(c), y_like(c), y_like(c), y_like(c)}, 0};
+    const size_t all = (c->shape.n_in + LFD_SLICE - 1) / LFD_SLICE, slices[] = {all, all / 2, 0};
+    lfd_kernels_for(LFD_ISA_REF)
+        ->bounds_forward(&c->shape, c->x.data, c->x_upper.data, c->w.data, out.array[2].data, out.array[3].data);
+    for (size_t i = 0; i < 3 && c->shape.batch > 0; ++i) {
+        ranked_case r = make_ranked(k, c, lane_counts[i], slices[(i + c->shape.n_out) % 3]);
+        const float *xl = r.lanes == 1 ? c->x.data : r.lanes_x.data;
+        const float *xu = r.lanes == 1 ? c->x_upper.data : r.lanes_xu.data;
+        k->ranked_bounds(&r.shape, &r.ranked, r.lanes, xl, xu, r.above.data, r.below.data, c->w.data, out.array[0].data,
+                         out.array[1].data);
+        expect_dense(&r.shape, &out.array[0], &out.array[2]);
+        expect_dense(&r.shape, &out.array[1], &out.array[3]);
+        free_ranked(&r);
+    }
+    return out;
+}
+
 static outputs run_adam(const lfd_kernels *k, kernel_case *c) {
     outputs out = {{w_like(c), w_like(c), w_like(c)}, 0};
     lfd_adam adam = {0.9f, 0.1f, 0.99f, 0.01f, 0.03f, 0.7f, 1e-10f};
@@ -309,6 +467,8 @@ static void test_overrides(void **state) {
         assert_true(k->linf_forward != ref->linf_forward && k->linf_argmax != ref->linf_argmax);
         assert_true(k->lp_forward != ref->lp_forward && k->lp_backward != ref->lp_backward);
         assert_true(k->bounds_forward != ref->bounds_forward && k->bounds_argmax != ref->bounds_argmax);
+        assert_true(k->ranked_forward != ref->ranked_forward && k->ranked_bounds != ref->ranked_bounds);
+        assert_true(k->pack_lanes != ref->pack_lanes && k->range_excess != ref->range_excess);
         assert_true(k->adam != ref->adam && k->first_unfit != ref->first_unfit);
     }
 }
