@@ -29,7 +29,8 @@ if "$bench" --quick --json "$folder/rows" >"$folder/table" 2>"$folder/errors"; t
     if grep -E "\"ratio\": [0-9].*\"blis_config\": \"(generic|none)\"" "$folder/rows"; then
         fail 'a ratio to a product without kernels'
     fi
-    for op in linf_forward linf_forward_argmax linf_bounds lp_forward lp_backward training_step certify_dense conv3x3; do
+    for op in linf_forward linf_forward_argmax linf_bounds lp_forward lp_backward training_step certify_dense certify_pruned \
+        conv3x3; do
         grep -q "\"op\": \"$op\"" "$folder/rows" || fail "no row of $op"
         grep -q "^$op " "$folder/table" || fail "no $op in the table"
     done

@@ -117,7 +117,7 @@ void bench_operators(const bench_settings *s) {
     const size_t count = s->quick ? sizeof tiny / sizeof *tiny : sizeof usual / sizeof *usual;
     const rows one = {s->batch, s->n_out, s->n_in, ALL, ISAS_VECTORS, {2, 8, 9.5, 30, 100}, {8, 9.5, 30, 100}};
     if (!any_wanted(s)) return;
-    if (s->batch == 0) nets_get(s); /* before the heading */
+    if (s->batch == 0) nets_get(s); /* its line stands before the table */
     report_heading("Operators, one thread");
     if (s->batch > 0) measure_rows(s, &one);
     for (size_t i = 0; i < count; ++i)

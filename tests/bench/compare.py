@@ -175,13 +175,13 @@ def timed(call, p):
     return time.process_time() - start, result
 
 
-def check(name, ours, theirs):
-    """Both computed the same, as far as float carries."""
+def check(name, ours, theirs, ties):
+    """Both computed the same, as far as float carries; ties: the share of numbers that may differ."""
     ours, theirs = (r if isinstance(r, tuple) else (r,) for r in (ours, theirs))
     for one, other in zip(ours, theirs):
-        worst = float(numpy.abs(one - other).max() / numpy.abs(other).max())
-        if not worst < 1e-4:
-            sys.exit(f"compare.py: {name} computes something else: off by {worst:.2g} of the largest value")
+        differ = float(numpy.mean(~(numpy.abs(one - other) < 1e-4 * numpy.abs(other).max())))
+        if differ > ties:
+            sys.exit(f"compare.py: {name} computes something else in {differ:.2g} of the numbers")
 
 
 def compare(what, p, us, others, repeats, elements):
@@ -189,7 +189,9 @@ def compare(what, p, us, others, repeats, elements):
     calls = [getattr(each, what) for each in [us] + others]
     results = [timed(call, p)[1] for call in calls]  # warm
     for other, result in zip(others, results[1:]):
-        check(f"{other.name}, p = {p:g}, {what}", results[0], result)
+        # Where two inputs attain the maximum, torch.cdist gives each the gradient, the library the first alone.
+        ties = 1e-3 if what == "backward" and p == INFINITY else 0.0
+        check(f"{other.name}, p = {p:g}, {what}", results[0], result, ties)
     seconds = [[timed(call, p)[0] for call in calls] for _ in range(repeats)]
     for i, each in enumerate([us] + others):
         speed = elements / statistics.median(row[i] for row in seconds) * 1e-9
@@ -200,7 +202,7 @@ def compare(what, p, us, others, repeats, elements):
 def parse():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("library")
-    parser.add_argument("--shape", default="256x1024x1024")
+    parser.add_argument("--shape", default="128x1024x1024")
     parser.add_argument("--repeat", type=int, default=7)
     args = parser.parse_args()
     try:
@@ -208,7 +210,7 @@ def parse():
         if len(args.sizes) != 3 or min(args.sizes) < 1 or args.repeat < 1:
             raise ValueError
     except ValueError:
-        parser.error("--shape: expected three sizes such as 256x1024x1024; --repeat: at least 1")
+        parser.error("--shape: expected three sizes such as 128x1024x1024; --repeat: at least 1")
     return args
 
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 static FILE *json;
+static const char *heading; /* that waits for its first row */
 
 void report_open(const char *path) {
     printf("Speeds in 10^9 elements a second; an element is one (b, o, i) of B x O x K. ");
@@ -28,8 +29,14 @@ void report_close(void) {
 }
 
 void report_heading(const char *title) {
-    printf("\n%s\n%-19s %-6s %2s %6s %5s %5s %5s %-7s %9s %9s %6s\n", title, "op", "isa", "th", "B", "O", "K", "p",
+    heading = title;
+}
+
+static void print_heading(void) {
+    if (!heading) return;
+    printf("\n%s\n%-19s %-6s %2s %6s %5s %5s %5s %-7s %9s %9s %6s\n", heading, "op", "isa", "th", "B", "O", "K", "p",
            "data", "Gelem/s", "sgemm", "ratio");
+    heading = NULL;
 }
 
 static extra *next_extra(row *r, const char *name) {
@@ -88,6 +95,7 @@ static void write_json(const row *r, int compared) {
 
 void report_row(const row *r) {
     const int compared = r->time.other_seconds > 0.0;
+    print_heading();
     print_row(r, compared);
     if (json) write_json(r, compared);
 }

@@ -24,6 +24,7 @@ typedef struct row {
 
 /* json: a file name or NULL. */
 void report_open(const char *json);
+/* Of the rows that follow, if any do; static text. */
 void report_heading(const char *title);
 void report_row(const row *r);
 void report_close(void);
