@@ -15,21 +15,25 @@ typedef struct packed_w {
     float panels[PACK_PANELS][PACK_COLUMNS][LANES];
 } packed_w;
 
+/* Columns [0, n) of LANES rows, one vector per column, to to + column * step. */
+static inline void rows_to_lanes(const float *const *rows, size_t n, size_t step, float *to) {
+    size_t i = 0;
+    for (; i + 4 <= n; i += 4) {
+        vf columns[4];
+        vf_columns_4(columns, rows, i);
+        LFD_UNROLL
+        for (size_t c = 0; c < 4; ++c) vf_store(to + (i + c) * step, columns[c]);
+    }
+    for (; i < n; ++i)
+        for (size_t lane = 0; lane < LANES; ++lane) to[i * step + lane] = rows[lane][i];
+}
+
 /* n columns of outputs rows; lanes past them repeat the last. */
 static void pack_w(packed_w *packed, size_t outputs, size_t n, const float *w, size_t w_stride) {
     const float *rows[LANES];
     for (size_t o = 0; o < outputs; o += LANES) {
-        float(*panel)[LANES] = packed->panels[o / LANES];
         row_pointers(rows, LANES, smaller(LANES, outputs - o), w + o * w_stride, w_stride);
-        size_t i = 0;
-        for (; i + 4 <= n; i += 4) {
-            vf columns[4];
-            vf_columns_4(columns, rows, i);
-            LFD_UNROLL
-            for (size_t c = 0; c < 4; ++c) vf_store(panel[i + c], columns[c]);
-        }
-        for (; i < n; ++i)
-            for (size_t lane = 0; lane < LANES; ++lane) panel[i][lane] = rows[lane][i];
+        rows_to_lanes(rows, n, LANES, packed->panels[o / LANES][0]);
     }
 }
 
