@@ -107,6 +107,12 @@ static inline vf vf_lookup(const float table[16], vf x) {
     vf high = _mm256_permutevar8x32_ps(_mm256_loadu_ps(table + 8), index);
     return _mm256_blendv_ps(low, high, _mm256_castsi256_ps(_mm256_slli_epi32(index, 28)));
 }
+/* 2^(k/8) for shifted = k/8 + 1.5 2^20, whose low bits are the integer k, from power.h's table. */
+static inline vf vf_from_eighths(const int32_t table[16], vf shifted) {
+    __m256i k = _mm256_castps_si256(shifted);
+    __m256i bits = _mm256_permutevar8x32_epi32(_mm256_loadu_si256((const __m256i *)(const void *)table), k);
+    return _mm256_castsi256_ps(_mm256_add_epi32(bits, _mm256_slli_epi32(k, 20)));
+}
 /* a 2^k for shifted = k + 1.5 2^23, whose low bits are the integer k. */
 static inline vf vf_scale_by_power(vf a, vf shifted) {
     __m256i power = _mm256_slli_epi32(_mm256_castps_si256(shifted), 23);

@@ -95,6 +95,12 @@ static inline vf vf_mantissa(vf x) { return _mm512_getmant_ps(x, _MM_MANT_NORM_1
 static inline vf vf_lookup(const float table[16], vf x) {
     return _mm512_permutexvar_ps(_mm512_srli_epi32(_mm512_castps_si512(x), 19), _mm512_loadu_ps(table));
 }
+/* 2^(k/8) for shifted = k/8 + 1.5 2^20, whose low bits are the integer k, from power.h's table. */
+static inline vf vf_from_eighths(const int32_t table[16], vf shifted) {
+    __m512i k = _mm512_castps_si512(shifted);
+    __m512i bits = _mm512_permutexvar_epi32(k, _mm512_loadu_si512(table));
+    return _mm512_castsi512_ps(_mm512_add_epi32(bits, _mm512_slli_epi32(k, 20)));
+}
 /* a 2^k for shifted = k + 1.5 2^23, whose low bits are the integer k. */
 static inline vf vf_scale_by_power(vf a, vf shifted) {
     __m512i power = _mm512_slli_epi32(_mm512_castps_si512(shifted), 23);

@@ -5,7 +5,7 @@
  * is found in excess is sorted out term by term. */
 
 enum {
-    LIVE_COLUMNS = 256,   /* columns per visit */
+    LIVE_COLUMNS = 128,   /* columns per visit */
     LIVE_OUTPUTS = 32,    /* outputs whose terms are looked for together */
     LIVE_CAPACITY = 512,  /* places found between two flushes */
     LIVE_SAMPLE = 4,      /* a sample takes every LIVE_SAMPLE-th output */
@@ -29,7 +29,7 @@ typedef struct live_places {
 
 /* LANES rows by LIVE_COLUMNS columns, and LIVE_OUTPUTS outputs at a time. */
 typedef struct live_block {
-    live_rows rows;
+    const live_rows *rows;
     float inverse[LIVE_OUTPUTS][LANES]; /* POWER_SCALE / distance, 0 for distance 0 and in lanes without a row */
     float cut[LIVE_OUTPUTS][LANES];     /* infinity there: |x - w| at or above matters */
     float least[LIVE_OUTPUTS];          /* cut of each output */
@@ -132,6 +132,19 @@ static void live_prepare(live_block *block, size_t outputs, float cut, float lea
     live_least(outputs, block->cut, block->least);
 }
 
+/* Keeps the places found where a term does matter. */
+static void live_confirm(live_block *block, const float *w, size_t w_stride) {
+    int32_t *place = block->found.place;
+    size_t kept = 0;
+    for (size_t k = 0; k < block->found.count; ++k) {
+        const size_t at = (size_t)place[k], o = at >> 16, i = at & 0xffff;
+        vf distance = vf_abs(vf_sub(vf_load(block->rows->x[i]), vf_set(w[o * w_stride + i])));
+        place[kept] = (int32_t)at;
+        kept += vm_bits(vf_at_least(distance, vf_load(block->cut[o]))) != 0;
+    }
+    block->found.count = kept;
+}
+
 /* term[k] <- sign(t) (|t| inverse)^exponent, t = x - w, of count <= LIVE_TOGETHER places; 0 for terms that do not matter. */
 static void live_terms(live_block *block, const int32_t *place, size_t count, const float *w, size_t w_stride,
                        float exponent) {
@@ -142,7 +155,7 @@ static void live_terms(live_block *block, const int32_t *place, size_t count, co
         for (size_t k = 0; k < LIVE_AT_ONCE; ++k) {
             const size_t at = (size_t)place[smaller(first + k, count - 1)], i = at & 0xffff;
             o[k] = at >> 16;
-            t[k] = vf_sub(vf_load(block->rows.x[i]), vf_set(w[o[k] * w_stride + i]));
+            t[k] = vf_sub(vf_load(block->rows->x[i]), vf_set(w[o[k] * w_stride + i]));
             power[k] = vf_abs(vf_mul(t[k], vf_load(block->inverse[o[k]])));
         }
         powers(LIVE_AT_ONCE, power, vf_set(exponent));
@@ -159,9 +172,9 @@ static float live_share(live_block *block, size_t outputs, const float *w, size_
     size_t live = 0, seen = 0;
     for (size_t o = 0; o < outputs; o += LIVE_SAMPLE) {
         block->found.count = 0;
-        live_find(&block->rows, w + o * w_stride, w + o * w_stride, block->least[o], 0, &block->found);
+        live_find(block->rows, w + o * w_stride, w + o * w_stride, block->least[o], 0, &block->found);
         live += block->found.count;
-        seen += block->rows.columns;
+        seen += block->rows->columns;
     }
     block->found.count = 0;
     return seen ? (float)live / (float)seen : 1.0f;

@@ -3,7 +3,7 @@
 
 enum {
     GRADIENT_OUTPUTS = LIVE_OUTPUTS,
-    GRADIENT_COLUMNS = LIVE_COLUMNS,
+    GRADIENT_COLUMNS = 256,
     GRADIENT_BLOCK = 24,                /* samples per block, a multiple of every register tile's rows */
     GRADIENT_GROUP = 8 * GRADIENT_BLOCK /* samples that are treated alike; a multiple of LANES too */
 };
@@ -238,9 +238,11 @@ static void gradient_dense(const lfd_shape *s, const lfd_power *power, const flo
 static int gradient_is_sparse(const lfd_shape *s, const lfd_power *power, const float *x, const float *w,
                               const float *y) {
     gradient_live g;
+    live_rows rows;
     const size_t samples = smaller(LANES, s->batch), outputs = smaller(LIVE_OUTPUTS, s->n_out);
     if (power->integer || gradient_is_tiny(s, y)) return 0;
-    live_load(&g.block.rows, samples, s->n_in, x, s->x_stride);
+    g.block.rows = &rows;
+    live_load(&rows, samples, smaller(LIVE_COLUMNS, s->n_in), x, s->x_stride);
     gradient_live_prepare(&g, samples, outputs, power, y, y, s->y_stride);
     float share = live_share(&g.block, outputs, w, s->w_stride);
     return share * (float)LANES < GRADIENT_FEW * (float)samples;
@@ -252,7 +254,7 @@ static void clear_negative_zeros(float *grad, size_t rows, size_t columns, size_
         for (size_t i = 0; i < columns; ++i) grad[r * stride + i] += 0.0f;
 }
 
-/* At most LIVE_COLUMNS columns. */
+/* At most GRADIENT_COLUMNS columns. */
 static void gradient_group(const lfd_shape *s, const lfd_power *power, const float *x, const float *w, const float *y,
                            const float *grad_y, float *grad_x, float *grad_w) {
     if (!gradient_is_sparse(s, power, x, w, y)) {
@@ -260,11 +262,14 @@ static void gradient_group(const lfd_shape *s, const lfd_power *power, const flo
         return;
     }
     lfd_shape block = *s;
-    for (size_t b = 0; b < s->batch; b += LANES) {
-        block.batch = smaller(LANES, s->batch - b);
-        gradient_sparse(&block, power, x + b * s->x_stride, w, y + b * s->y_stride, grad_y + b * s->y_stride,
-                        grad_x ? grad_x + b * s->x_stride : NULL, grad_w);
-    }
+    for (size_t i = 0; i < s->n_in; i += LIVE_COLUMNS)
+        for (size_t b = 0; b < s->batch; b += GRADIENT_LIVE_BLOCKS * LANES) {
+            block.n_in = smaller(LIVE_COLUMNS, s->n_in - i);
+            block.batch = smaller(GRADIENT_LIVE_BLOCKS * LANES, s->batch - b);
+            gradient_sparse(&block, power, x + b * s->x_stride + i, w + i, y + b * s->y_stride,
+                            grad_y + b * s->y_stride, grad_x ? grad_x + b * s->x_stride + i : NULL,
+                            grad_w ? grad_w + i : NULL);
+        }
 }
 
 void ISA(lp_backward)(const lfd_shape *s, const lfd_power *power, const float *x, const float *w, const float *y,
@@ -272,9 +277,9 @@ void ISA(lp_backward)(const lfd_shape *s, const lfd_power *power, const float *x
     lfd_shape part = *s;
     clear_negative_zeros(grad_x, s->batch, s->n_in, s->x_stride);
     clear_negative_zeros(grad_w, s->n_out, s->n_in, s->w_stride);
-    for (size_t i = 0; i < s->n_in; i += LIVE_COLUMNS)
+    for (size_t i = 0; i < s->n_in; i += GRADIENT_COLUMNS)
         for (size_t b = 0; b < s->batch; b += GRADIENT_GROUP) {
-            part.n_in = smaller(LIVE_COLUMNS, s->n_in - i);
+            part.n_in = smaller(GRADIENT_COLUMNS, s->n_in - i);
             part.batch = smaller(GRADIENT_GROUP, s->batch - b);
             gradient_group(&part, power, x + b * s->x_stride + i, w + i, y + b * s->y_stride,
                            grad_y + b * s->y_stride, grad_x ? grad_x + b * s->x_stride + i : NULL,

@@ -1,10 +1,12 @@
 /* l_p backward where few terms matter: lanes over samples (live.h). A sum of grad_w then runs over the lanes, in order: the
  * terms of LANES places are transposed, so that one lane has one place and the samples follow each other. */
 
-/* The gradients of LANES samples by LIVE_COLUMNS columns, and LIVE_OUTPUTS outputs at a time. */
+enum { GRADIENT_LIVE_BLOCKS = 4 }; /* of LANES samples: rows of w and grad_w stay in cache while these pass by */
+
+/* The gradients of one block by LIVE_COLUMNS columns and LIVE_OUTPUTS outputs. */
 typedef struct gradient_live {
     live_block block;
-    float grad_x[LIVE_COLUMNS][LANES];
+    float (*grad_x)[LANES]; /* per column */
     float grad_y[LIVE_OUTPUTS][LANES];
 } gradient_live;
 
@@ -41,6 +43,7 @@ static void gradient_add(gradient_live *g, const int32_t *place, size_t count, s
 
 /* The gradients of all places found. */
 static void gradient_flush(gradient_live *g, const float *w, size_t w_stride, float exponent, float *grad_w) {
+    live_confirm(&g->block, w, w_stride);
     const size_t count = g->block.found.count;
     float nowhere = 0.0f, *to[LIVE_TOGETHER];
     for (size_t first = 0; first < count; first += LIVE_TOGETHER) {
@@ -58,25 +61,43 @@ static void gradient_flush(gradient_live *g, const float *w, size_t w_stride, fl
     g->block.found.count = 0;
 }
 
-/* The samples and outputs of s, at most LANES samples and LIVE_COLUMNS columns. */
+/* The samples and outputs of s, at most LANES samples and LIVE_OUTPUTS outputs; next_w: the rows that come next. */
+static void gradient_live_outputs(gradient_live *g, const lfd_shape *s, const lfd_power *power, const float *w,
+                                  const float *next_w, const float *y, const float *grad_y, float *grad_w) {
+    gradient_live_prepare(g, s->batch, s->n_out, power, y, grad_y, s->y_stride);
+    for (size_t o = 0; o < s->n_out; ++o) {
+        if (g->block.found.count > LIVE_CAPACITY) gradient_flush(g, w, s->w_stride, power->exponent, grad_w);
+        live_find(g->block.rows, w + o * s->w_stride, next_w + o * s->w_stride, g->block.least[o], o, &g->block.found);
+    }
+    gradient_flush(g, w, s->w_stride, power->exponent, grad_w);
+}
+
+/* At most GRADIENT_LIVE_BLOCKS * LANES samples and LIVE_COLUMNS columns. */
 static void gradient_sparse(const lfd_shape *s, const lfd_power *power, const float *x, const float *w, const float *y,
                             const float *grad_y, float *grad_x, float *grad_w) {
+    live_rows rows[GRADIENT_LIVE_BLOCKS];
+    float grad_xs[GRADIENT_LIVE_BLOCKS][LIVE_COLUMNS][LANES];
     gradient_live g;
-    live_block *block = &g.block;
-    block->found.count = 0;
-    live_load(&block->rows, s->batch, s->n_in, x, s->x_stride);
-    live_transpose(grad_x ? s->batch : 0, s->n_in, grad_x, s->x_stride, g.grad_x);
-    for (size_t first = 0; first < s->n_out; first += LIVE_OUTPUTS) {
-        const size_t outputs = smaller(LIVE_OUTPUTS, s->n_out - first);
-        const float *ws = w + first * s->w_stride;
-        float *grad_ws = grad_w ? grad_w + first * s->w_stride : NULL;
-        gradient_live_prepare(&g, s->batch, outputs, power, y + first, grad_y + first, s->y_stride);
-        for (size_t o = 0; o < outputs; ++o) {
-            const size_t next = smaller(first + o + LIVE_AHEAD, s->n_out - 1);
-            if (block->found.count > LIVE_CAPACITY) gradient_flush(&g, ws, s->w_stride, power->exponent, grad_ws);
-            live_find(&block->rows, ws + o * s->w_stride, w + next * s->w_stride, block->least[o], o, &block->found);
-        }
-        gradient_flush(&g, ws, s->w_stride, power->exponent, grad_ws);
+    lfd_shape part = *s;
+    g.block.found.count = 0;
+    for (size_t b = 0; b < s->batch; b += LANES) {
+        const size_t samples = smaller(LANES, s->batch - b);
+        live_load(&rows[b / LANES], samples, s->n_in, x + b * s->x_stride, s->x_stride);
+        live_transpose(grad_x ? samples : 0, s->n_in, grad_x ? grad_x + b * s->x_stride : NULL, s->x_stride,
+                       grad_xs[b / LANES]);
     }
-    if (grad_x) live_restore(s->batch, s->n_in, g.grad_x, grad_x, s->x_stride);
+    for (size_t o = 0; o < s->n_out; o += LIVE_OUTPUTS)
+        for (size_t b = 0; b < s->batch; b += LANES) {
+            part.batch = smaller(LANES, s->batch - b);
+            part.n_out = smaller(LIVE_OUTPUTS, s->n_out - o);
+            const size_t after = o + LIVE_OUTPUTS + part.n_out <= s->n_out ? o + LIVE_OUTPUTS : o;
+            const float *next = w + (b + LANES < s->batch ? o : after) * s->w_stride;
+            g.block.rows = &rows[b / LANES];
+            g.grad_x = grad_xs[b / LANES];
+            gradient_live_outputs(&g, &part, power, w + o * s->w_stride, next,
+                                  y + b * s->y_stride + o, grad_y + b * s->y_stride + o,
+                                  grad_w ? grad_w + o * s->w_stride : NULL);
+        }
+    for (size_t b = 0; b < s->batch && grad_x; b += LANES)
+        live_restore(smaller(LANES, s->batch - b), s->n_in, grad_xs[b / LANES], grad_x + b * s->x_stride, s->x_stride);
 }

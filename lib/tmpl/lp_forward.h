@@ -153,8 +153,10 @@ static void panel_roots(panel_block *block, const lfd_power *power) {
 static int panel_is_sparse(panel_block *block, const lfd_shape *s, const lfd_power *power, const float *x,
                            const float *w) {
     live_block live;
+    live_rows rows;
     const size_t samples = smaller(LANES, s->batch);
-    live_load(&live.rows, samples, smaller(LIVE_COLUMNS, s->n_in), x, s->x_stride);
+    live.rows = &rows;
+    live_load(&rows, samples, smaller(LIVE_COLUMNS, s->n_in), x, s->x_stride);
     forward_prepare(&live, samples, s->n_out, power, block->maximum[0], PANEL);
     float share = live_share(&live, s->n_out, w, s->w_stride);
     return share * (float)LANES < PANEL_FEW * (float)samples;

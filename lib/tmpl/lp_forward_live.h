@@ -2,6 +2,7 @@
 
 /* Adds the terms of all places found to the sums. */
 static void forward_flush(live_block *block, const float *w, size_t w_stride, float p, float (*sum)[LANES]) {
+    live_confirm(block, w, w_stride);
     const size_t count = block->found.count;
     for (size_t first = 0; first < count; first += LIVE_TOGETHER) {
         const int32_t *place = block->found.place + first;
@@ -27,16 +28,18 @@ static void forward_prepare(live_block *block, size_t samples, size_t outputs, c
 static void forward_sparse(const lfd_shape *s, const lfd_power *power, const float *x, const float *w,
                            const float *maximum, float *sum) {
     live_block block;
+    live_rows rows;
     float sums[LIVE_OUTPUTS][LANES];
     memset(sums, 0, sizeof sums);
+    block.rows = &rows;
     block.found.count = 0;
     forward_prepare(&block, s->batch, s->n_out, power, maximum, s->y_stride);
     for (size_t i = 0; i < s->n_in; i += LIVE_COLUMNS) {
-        live_load(&block.rows, s->batch, smaller(LIVE_COLUMNS, s->n_in - i), x + i, s->x_stride);
+        live_load(&rows, s->batch, smaller(LIVE_COLUMNS, s->n_in - i), x + i, s->x_stride);
         for (size_t o = 0; o < s->n_out; ++o) {
             const size_t next = smaller(o + LIVE_AHEAD, s->n_out - 1);
             if (block.found.count > LIVE_CAPACITY) forward_flush(&block, w + i, s->w_stride, power->p, sums);
-            live_find(&block.rows, w + o * s->w_stride + i, w + next * s->w_stride + i, block.least[o], o,
+            live_find(&rows, w + o * s->w_stride + i, w + next * s->w_stride + i, block.least[o], o,
                       &block.found);
         }
         forward_flush(&block, w + i, s->w_stride, power->p, sums);
