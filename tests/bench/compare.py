@@ -27,7 +27,9 @@ INFINITY = float("inf")
 FLOATS = ctypes.POINTER(ctypes.c_float)
 INTS = ctypes.POINTER(ctypes.c_int32)
 FAISS_SOURCE = """
+#include <faiss/Index.h>
 #include <faiss/utils/extra_distances.h>
+extern "C" int version() { return FAISS_VERSION_MAJOR * 10000 + FAISS_VERSION_MINOR * 100 + FAISS_VERSION_PATCH; }
 extern "C" void linf(const float *x, const float *w, float *y, long batch, long n_out, long n_in) {
     faiss::pairwise_extra_distances(n_in, batch, x, n_out, w, faiss::METRIC_Linf, 0.0f, y);
 }
@@ -137,7 +139,6 @@ class Scipy:
 
 class Faiss:
     name = "faiss METRIC_Linf"
-    version = "libfaiss"
 
     def __init__(self, x, w):
         self.x, self.w = x, w
@@ -149,6 +150,8 @@ class Faiss:
             subprocess.run(["c++", "-O2", "-shared", "-fPIC", "-fopenmp", source, "-o", library, "-lfaiss", "-llapack",
                             "-lblas"], check=True, capture_output=True, text=True)
             self.c = ctypes.CDLL(library)
+        version = self.c.version()
+        self.version = f"{version // 10000}.{version // 100 % 100}.{version % 100}"
 
     def forward(self, p):
         sizes = [ctypes.c_long(n) for n in (self.x.shape[0], self.w.shape[0], self.x.shape[1])]
