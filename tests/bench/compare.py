@@ -4,8 +4,9 @@
 usage: compare.py LIBRARY [--shape BxOxK] [--repeat N]        LIBRARY: build/liblinfdist.so
 
 Needs NumPy. Each of these is compared with where it is there (Debian: python3-torch, python3-scipy, libfaiss-dev with
-libblas-dev, liblapack-dev and g++). The contenders take turns call by call, by processor time; the table, in Markdown, has
-medians. Inputs and weights are uniform in [0, 1): torch.cdist does not normalise and would overflow at p = 100 elsewhere.
+libblas-dev, liblapack-dev and g++). The contenders take turns call by call, by processor time; the table, in
+Markdown, has medians. Inputs and weights are uniform in [0, 1): torch.cdist does not normalise and would overflow at
+p = 100 elsewhere.
 """
 
 import os
@@ -66,8 +67,8 @@ class Linfdist:
         self.shape = Shape()
         self.require(self.c.linfdist_context_create(None, ctypes.byref(self.context)))
         sizes = [ctypes.c_int64(n) for n in (x.shape[0], x.shape[1], w.shape[0])]
-        self.require(self.c.linfdist_distance_shape_init(ctypes.byref(self.shape), ctypes.c_size_t(ctypes.sizeof(Shape)),
-                                                         *sizes))
+        size = ctypes.c_size_t(ctypes.sizeof(Shape))
+        self.require(self.c.linfdist_distance_shape_init(ctypes.byref(self.shape), size, *sizes))
 
     def require(self, status):
         if status != 0:
@@ -199,7 +200,8 @@ def compare(what, p, us, others, repeats, elements):
     for i, each in enumerate([us] + others):
         speed = elements / statistics.median(row[i] for row in seconds) * 1e-9
         ratio = statistics.median(row[i] / row[0] for row in seconds)
-        print(f"| {what} | {p:g} | {each.name} | {speed:.3g} | {'' if each is us else format(ratio, '.3g')} |", flush=True)
+        faster = "" if each is us else format(ratio, ".3g")
+        print(f"| {what} | {p:g} | {each.name} | {speed:.3g} | {faster} |", flush=True)
 
 
 def parse():
