@@ -58,6 +58,7 @@ set(linfdist_sources
     src/status.c
     src/units.c
     src/version.c
+    src/workers.c
     src/layers/activation.c
     src/layers/affine.c
     src/layers/bias.c

@@ -33,6 +33,7 @@ missing_packages() {
     have_blis_archive || echo libblis-serial-dev
     if [ "${1:-}" = cxx ]; then
         have_command gnuplot || echo gnuplot-nox
+        { have_command mpicc && have_command mpirun; } || echo libopenmpi-dev openmpi-bin
         have_command c++ || echo g++
         have_command pkg-config || echo pkg-config
         have_command xmllint || echo libxml2-utils

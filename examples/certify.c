@@ -24,9 +24,9 @@ typedef struct options {
 } options;
 
 static const char methods_help[] =
-    "\nmargin    half the gap between the two smallest distances, from one pass. It is the bound of real\n"
-    "          arithmetic: in the floating-point net it holds up to rounding, of the order of 2^-22 times the\n"
-    "          largest activation for each layer.\n"
+    "\nmargin    half the gap between the two smallest distances, from one pass; under a linear head, bounds of the\n"
+    "          last distances -+ eps, led through it. It is the bound of real arithmetic: in the floating-point net\n"
+    "          it holds up to rounding, of the order of 2^-22 times the largest activation for each layer.\n"
     "interval  bounds of the ball clamped to valid pixels: exact for the floating-point net, and slower.\n";
 
 /* 0; 1 after --help; -1. */
@@ -43,7 +43,7 @@ static int parse(options *o, int argc, char **argv, problem *what) {
         {"start-seed", ARG_SEED, &o->attack.seed, 0, 0, "N", "of the random starts (2021)", 0, 0},
         {"limit", ARG_COUNT, &o->limit, 1, 1e15, "N", "only the first N test images", 0, 0},
         {"csv", ARG_TEXT, &o->csv, 0, 0, "FILE",
-         "index, label, predicted, margin (normalized), radius (raw) of each image", 0, 0},
+         "index, label, predicted, margin (of the outputs), radius (raw) of each image", 0, 0},
         {"threads", ARG_COUNT, &o->threads, 0, 1024, "N", "0 (default): one per CPU; more than CPUs is allowed", 0, 0},
         {"seed", ARG_SEED, &o->seed, 0, 0, "N", "of the generated digits (2021)", 0, 0},
     };

@@ -1,5 +1,5 @@
-/* Local Lipschitz constants of a model file's distances along p: how strongly small p lets the net react to a small
- * change, and that p = infinity allows no more than the change itself. */
+/* Local Lipschitz constants of a model file's outputs along p: how strongly small p lets the net react to a small
+ * change, and that p = infinity allows distances no more than the change itself. */
 #include <linfdist/linfdist.h>
 
 #include "args.h"
@@ -83,7 +83,7 @@ static int work(const options *o, problem *what) {
     int64_t count = o->limit < data.test.count ? o->limit : data.test.count;
     int status = load_certifier(o->model, o->threads, &data, &certifier, what);
     if (status == 0) {
-        printf("local Lipschitz constants of the distances (%s, %" PRId64 " images, eps %.6g normalized)\n", data.name,
+        printf("local Lipschitz constants of the outputs (%s, %" PRId64 " images, eps %.6g normalized)\n", data.name,
                count, o->estimate.eps_normalized);
         printf("%-8s %-12s %-12s %-12s\n", "p", "mean", "mean worst", "largest");
     }

@@ -6,16 +6,15 @@
 #include "batch.h"
 #include "csvlog.h"
 #include "evaluate.h"
+#include "net.h"
+#include "path.h"
+#include "plan.h"
 #include "progress.h"
-#include "settings.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 enum { EXIT_USAGE = 2 };
 
@@ -41,8 +40,7 @@ typedef struct trainer {
     linfdist_schedule schedule;
     position at;
     int32_t *predicted; /* of one batch */
-    float *margins;
-    accuracy test; /* at p = infinity, as of step tested; -1: never */
+    accuracy test;      /* at p = infinity, as of step tested; -1: never */
     int64_t tested;
     csvlog logs[LOGS];
     progress bar;
@@ -70,44 +68,6 @@ static int64_t steps_done(const trainer *t) {
     return t->at.epoch * t->schedule.batches_per_epoch + t->at.batch;
 }
 
-/* What the five numbers of --epochs mean. */
-static void plan_epochs(const settings *s, linfdist_schedule *plan) {
-    const int64_t *e = s->epochs;
-    const int of_2021 = s->epochs_of == EPOCHS_OF_2021;
-    plan->eps_begin = e[0];
-    plan->eps_finish = of_2021 ? e[0] + e[2] : e[1];
-    plan->p_begin = of_2021 ? e[1] : e[2];
-    plan->p_finish = e[3];
-    plan->epochs = e[4];
-    plan->lr_begin = of_2021 ? e[1] : 0;
-}
-
-/* Everything the settings say about the loss and the schedule; bad combinations are errors of usage. */
-static int plan(trainer *t) {
-    const settings *s = &t->chosen;
-    linfdist_schedule *plan = &t->schedule;
-    linfdist_schedule_point first = {.struct_size = sizeof first};
-    t->loss = settings_loss(s);
-    if (problem_check(&t->what, linfdist_schedule_init(plan, sizeof *plan)) != 0) return -1;
-    plan_epochs(s, plan);
-    plan->batches_per_epoch = batches_per_epoch(t->source);
-    plan->p_start = s->p_start;
-    plan->p_end = s->p_end;
-    plan->eps_train_normalized = s->eps_train / t->data.std;
-    plan->eps_smooth = s->eps_smooth;
-    plan->lambda_start = t->loss.kind == LINFDIST_LOSS_MIXTURE ? s->lam0 : 0.0;
-    plan->lambda_end = s->lam_end;
-    plan->lr = s->lr;
-    plan->decay_count = s->lr_steps.count;
-    plan->decay_epochs = s->lr_steps.values;
-    plan->scalar_lr = s->scalar_lr;
-    if (linfdist_schedule_at(plan, 0, &first) == LINFDIST_OK) return 0;
-    const int64_t *e = s->epochs;
-    return problem_set(&t->what,
-                       "the schedule of --epochs %" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ": %s", e[0],
-                       e[1], e[2], e[3], e[4], linfdist_last_error());
-}
-
 static int create_context(trainer *t) {
     linfdist_context_options options;
     if (problem_check(&t->what, linfdist_context_options_init(&options, sizeof options)) != 0) return -1;
@@ -124,22 +84,7 @@ static int create_optimizer(trainer *t) {
 }
 
 static int create_model(trainer *t) {
-    linfdist_mlp_options options;
-    if (problem_check(&t->what, linfdist_mlp_options_init(&options, sizeof options)) != 0) return -1;
-    options.channels = t->data.channels;
-    options.height = t->data.height;
-    options.width_px = t->data.width_px;
-    options.classes = t->data.classes;
-    options.depth = t->chosen.depth;
-    options.width = t->chosen.width;
-    options.identity_value = (float)t->chosen.identity;
-    options.learned_scalar = t->chosen.scalar == SCALAR_LEARNED;
-    options.seed = t->chosen.seed;
-    linfdist_statistics statistics = {sizeof statistics, t->data.channels, t->data.mean, t->data.std, 0.0, 1.0};
-    if (problem_check(&t->what, linfdist_model_create_mlp(t->context, &options, &t->model)) != 0 ||
-        problem_check(&t->what, linfdist_model_set_statistics(t->model, &statistics)) != 0)
-        return -1;
-    return create_optimizer(t);
+    return net_create(t->context, &t->chosen, &t->data, &t->model, &t->what) == 0 ? create_optimizer(t) : -1;
 }
 
 /* Model, optimizer, settings and position from the checkpoint; state receives its text. */
@@ -165,11 +110,11 @@ static int check_position(trainer *t) {
 }
 
 static int create_run(trainer *t) {
+    const int32_t kind = t->chosen.bounds == BOUNDS_INTERVAL ? LINFDIST_RUN_INTERVAL_TRAINING : LINFDIST_RUN_TRAINING;
     int64_t batch = t->chosen.batch < t->data.train.count ? t->chosen.batch : t->data.train.count;
     t->predicted = malloc((size_t)batch * sizeof *t->predicted);
-    t->margins = malloc((size_t)batch * sizeof *t->margins);
-    if (!t->predicted || !t->margins) return problem_set(&t->what, "out of memory");
-    return problem_check(&t->what, linfdist_run_create(t->model, LINFDIST_RUN_TRAINING, batch, &t->run));
+    if (!t->predicted) return problem_set(&t->what, "out of memory");
+    return problem_check(&t->what, linfdist_run_create(t->model, kind, batch, &t->run));
 }
 
 static int open_logs(trainer *t) {
@@ -185,25 +130,11 @@ static int close_logs(trainer *t, problem *what) {
     return status;
 }
 
-/* A training must not end with a file that cannot be written: its place is looked at before. */
-static int check_target(const char *flag, const char *path, problem *what) {
-    char folder[1024];
-    struct stat info;
-    if (!path) return 0;
-    const char *slash = strrchr(path, '/');
-    int length = snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
-    if (length < 0 || (size_t)length >= sizeof folder) return problem_set(what, "--%s: its path is too long", flag);
-    int exists = stat(path, &info) == 0;
-    if (exists && !S_ISREG(info.st_mode)) return problem_set(what, "--%s %s: not a regular file", flag, path);
-    if (access(folder, W_OK | X_OK) == 0 && (!exists || access(path, W_OK) == 0)) return 0;
-    return problem_set(what, "--%s %s: %s", flag, path, strerror(errno));
-}
-
 /* Returns 0, an exit status on failure. */
 static int prepare(trainer *t) {
     char state[STATE_SIZE];
-    if (check_target("out", t->chosen.out, &t->what) != 0 ||
-        check_target("checkpoint", t->chosen.checkpoint, &t->what) != 0)
+    if (path_check_target("out", t->chosen.out, &t->what) != 0 ||
+        path_check_target("checkpoint", t->chosen.checkpoint, &t->what) != 0)
         return EXIT_FAILURE;
     if (create_context(t) != 0 || (t->chosen.resume && load_checkpoint(t, state) != 0)) return EXIT_FAILURE;
     if (dataset_open(&t->data, t->chosen.data, t->chosen.seed, DATASET_TRAIN | DATASET_TEST, &t->what) != 0)
@@ -211,45 +142,64 @@ static int prepare(trainer *t) {
     dataset_augment(&t->data, t->chosen.augment);
     if (t->data.note[0]) fprintf(stderr, "train: %s\n", t->data.note);
     if (batches_create(&t->data, t->chosen.batch, t->chosen.seed, &t->source, &t->what) != 0) return EXIT_FAILURE;
-    if (plan(t) != 0) return EXIT_USAGE;
+    if (plan_make(&t->chosen, &t->data, batches_per_epoch(t->source), &t->schedule, &t->what) != 0) return EXIT_USAGE;
+    t->loss = settings_loss(&t->chosen);
     int made = t->chosen.resume ? settings_check_data(&t->data, state, &t->what) : create_model(t);
     if (made != 0 || (t->chosen.resume && check_position(t) != 0) || create_run(t) != 0 || open_logs(t) != 0)
         return EXIT_FAILURE;
     return 0;
 }
 
+/* The outputs of a batch; with --bounds interval also those of the ball around it. */
+static int forward(trainer *t, const float *x, int64_t count, const linfdist_schedule_point *now) {
+    const float *lower, *upper;
+    if (t->chosen.bounds == BOUNDS_LIPSCHITZ)
+        return problem_check(&t->what, linfdist_forward(t->run, x, t->data.n_in, count, LINFDIST_TRAIN, (float)now->p));
+    if (batches_ball(t->source, count, now->eps_normalized, &lower, &upper, &t->what) != 0) return -1;
+    return problem_check(&t->what,
+                         linfdist_forward_intervals(t->run, x, lower, upper, t->data.n_in, count, LINFDIST_TRAIN));
+}
+
+/* 1 where no other class can come ahead of the label. */
+static int robust(const float *margins, int64_t classes, int32_t label) {
+    int holds = 1;
+    for (int64_t j = 0; j < classes; ++j) holds &= j == label || margins[j] < 0.0f;
+    return holds;
+}
+
 /* Adds a batch to the epoch's sums. Certified means within the training radius, at the p of training. */
 static int tally(trainer *t, const int32_t *labels, int64_t count, double eps_normalized, double loss) {
-    const float *distances;
-    int64_t batch, classes;
-    if (problem_check(&t->what, linfdist_run_outputs(t->run, &distances, &batch, &classes)) != 0 ||
-        problem_check(&t->what, linfdist_margins(distances, labels, batch, classes, t->predicted, t->margins)) != 0)
+    const int64_t classes = t->data.classes;
+    const float *margins;
+    if (problem_check(&t->what, linfdist_run_predictions(t->run, t->predicted)) != 0 ||
+        problem_check(&t->what, linfdist_run_margins(t->run, labels, eps_normalized, &margins)) != 0)
         return -1;
     for (int64_t i = 0; i < count; ++i) {
         t->at.correct += t->predicted[i] == labels[i];
-        t->at.certified += (double)t->margins[i] > 2.0 * eps_normalized;
+        t->at.certified += robust(margins + i * classes, classes, labels[i]);
     }
     t->at.samples += count;
     t->at.loss_sum += loss * (double)count;
     return 0;
 }
 
+/* The batch is counted before the step, since margins may need the weights of its forward pass. */
 static int train_step(trainer *t) {
-    linfdist_schedule_point now = {.struct_size = sizeof now};
+    linfdist_schedule_point now;
     const float *x;
     const int32_t *labels;
     double loss;
     int64_t count = batches_get(t->source, t->at.epoch, t->at.batch, &x, &labels);
-    if (problem_check(&t->what, linfdist_schedule_at(&t->schedule, steps_done(t), &now)) != 0 ||
-        problem_check(&t->what, linfdist_run_zero_gradients(t->run)) != 0 ||
-        problem_check(&t->what, linfdist_forward(t->run, x, t->data.n_in, count, LINFDIST_TRAIN, (float)now.p)) != 0 ||
+    if (plan_at(&t->chosen, &t->schedule, steps_done(t), &now, &t->what) != 0 ||
+        problem_check(&t->what, linfdist_run_zero_gradients(t->run)) != 0 || forward(t, x, count, &now) != 0 ||
         problem_check(&t->what, linfdist_run_loss(t->run, &t->loss, labels, now.eps_normalized, now.lambda, &loss)) !=
             0 ||
         problem_check(&t->what, linfdist_backward(t->run, NULL, 0)) != 0 ||
+        tally(t, labels, count, now.eps_normalized, loss) != 0 ||
         problem_check(&t->what, linfdist_optimizer_step(t->optimizer, t->run, now.lr, now.scalar_lr)) != 0)
         return -1;
     ++t->at.batch;
-    return tally(t, labels, count, now.eps_normalized, loss);
+    return 0;
 }
 
 /* At p = infinity, on all images of the split, as they are in the data set. */
@@ -309,13 +259,11 @@ static int log_evaluation(trainer *t, double p) {
 
 /* p, eps, lambda and lr of a row are those of the epoch's first step, as in the published logs. */
 static int finish_epoch(trainer *t) {
-    linfdist_schedule_point begun = {.struct_size = sizeof begun};
+    linfdist_schedule_point begun;
     int64_t first_step = t->at.epoch * t->schedule.batches_per_epoch;
     t->at.batch = 0;
     ++t->at.epoch;
-    if (problem_check(&t->what, linfdist_schedule_at(&t->schedule, first_step, &begun)) != 0 ||
-        log_training(t, &begun) != 0)
-        return -1;
+    if (plan_at(&t->chosen, &t->schedule, first_step, &begun, &t->what) != 0 || log_training(t, &begun) != 0) return -1;
     t->at = (position){.epoch = t->at.epoch};
     if ((t->at.epoch % 5 == 0 || t->at.epoch > t->schedule.epochs - 5) && log_evaluation(t, begun.p) != 0) return -1;
     return save_checkpoint(t);
@@ -367,7 +315,6 @@ static void release(trainer *t) {
     problem ignored;
     (void)close_logs(t, &ignored);
     free(t->predicted);
-    free(t->margins);
     batches_destroy(t->source);
     linfdist_run_destroy(t->run);
     linfdist_optimizer_destroy(t->optimizer);

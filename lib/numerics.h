@@ -12,6 +12,13 @@
 #define LFD_SUM_LOW 0x1p-60f
 #define LFD_SUM_HIGH 0x1p100f
 
+/* Gradients of small integer powers take the distance's power into the upstream gradient where the distance and that
+ * product lie in these ranges: nothing overflows, and what underflows is below 2^-86 of the upstream gradient. */
+#define LFD_PLAIN_LOW 0x1p-9f
+#define LFD_PLAIN_HIGH 0x1p16f
+#define LFD_PLAIN_FACTOR_LOW 0x1p-100f
+#define LFD_PLAIN_FACTOR_HIGH 0x1p100f
+
 /* Ratios enter power_float multiplied by this (tmpl/power.h says why); it is exact. */
 #define POWER_SCALE 0x1.08p0f
 

@@ -144,35 +144,23 @@ void lfd_patches_scatter(const lfd_conv_dims *dims, const float *x, const float 
         }
 }
 
-/* The arrays of bounds, of which each output takes one pixel and one column. */
-typedef struct bound_arrays {
-    const float *xl, *xu, *w;
-    float *grad_xl, *grad_xu, *grad_w;
-} bound_arrays;
-
 /* Right of w (w - l <= u - w) the lower bound is l - w and the upper one u - w, left of it they are w - u and w - l. */
-static void scatter_bound(const lfd_conv_dims *d, const bound_arrays *a, int upper, place at, int32_t column,
-                          float grad_y) {
-    if (column < 0) return;
-    const size_t pixel = pixel_under(d, at, column);
-    const int inside = pixel != OUTSIDE;
-    const float l = inside ? a->xl[pixel] : 0.0f, u = inside ? a->xu[pixel] : 0.0f, w = a->w[column];
-    const int right = w - l <= u - w;
-    const float gradient = right ? grad_y : -grad_y;
-    float *grad_x = right == upper ? a->grad_xu : a->grad_xl;
-    if (grad_x && inside) grad_x[pixel] += gradient;
-    if (a->grad_w) a->grad_w[column] -= gradient;
-}
-
-void lfd_patches_scatter_bounds(const lfd_conv_dims *dims, const float *xl, const float *xu, const float *w,
-                                const int32_t *arg_l, const int32_t *arg_u, const float *grad_yl, const float *grad_yu,
-                                float *grad_xl, float *grad_xu, float *grad_w) {
-    const bound_arrays a = {xl, xu, w, grad_xl, grad_xu, grad_w};
+void lfd_patches_scatter_bound(const lfd_conv_dims *dims, int upper, const float *xl, const float *xu, const float *w,
+                               const int32_t *argmax, const float *grad_y, float *grad_xl, float *grad_xu,
+                               float *grad_w) {
     for (size_t h = 0; h < dims->out_height; ++h)
         for (size_t v = 0; v < dims->out_width; ++v) {
             const size_t position = h * dims->out_width + v;
             const place at = {h * dims->stride, v * dims->stride};
-            scatter_bound(dims, &a, 0, at, arg_l[position], grad_yl[position]);
-            scatter_bound(dims, &a, 1, at, arg_u[position], grad_yu[position]);
+            const int32_t column = argmax[position];
+            if (column < 0) continue;
+            const size_t pixel = pixel_under(dims, at, column);
+            const int inside = pixel != OUTSIDE;
+            const float l = inside ? xl[pixel] : 0.0f, u = inside ? xu[pixel] : 0.0f;
+            const int right = w[column] - l <= u - w[column];
+            const float gradient = right ? grad_y[position] : -grad_y[position];
+            float *grad_x = right == upper ? grad_xu : grad_xl;
+            if (grad_x && inside) grad_x[pixel] += gradient;
+            if (grad_w) grad_w[column] -= gradient;
         }
 }

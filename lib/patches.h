@@ -35,8 +35,9 @@ void lfd_patches_fold(const lfd_conv_dims *dims, const lfd_patch_range *range, c
  * Each gradient or NULL; all are added to. Nothing where x == w, and for bounds where the argmax is -1. */
 void lfd_patches_scatter(const lfd_conv_dims *dims, const float *x, const float *w, const int32_t *argmax,
                          const float *grad_y, float *grad_x, float *grad_w);
-void lfd_patches_scatter_bounds(const lfd_conv_dims *dims, const float *xl, const float *xu, const float *w,
-                                const int32_t *arg_l, const int32_t *arg_u, const float *grad_yl, const float *grad_yu,
-                                float *grad_xl, float *grad_xu, float *grad_w);
+/* Of one bound. */
+void lfd_patches_scatter_bound(const lfd_conv_dims *dims, int upper, const float *xl, const float *xu, const float *w,
+                               const int32_t *argmax, const float *grad_y, float *grad_xl, float *grad_xu,
+                               float *grad_w);
 
 #endif

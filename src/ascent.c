@@ -96,6 +96,8 @@ static void move_task(void *data, size_t k) {
 }
 
 void lfd_ascent_move(lfd_ascent *ascent) {
-    ascent->gradient = lfd_run_backward(ascent->run, 1, 0).value;
+    lfd_signal inner = {0};
+    (void)lfd_run_backward(ascent->run, 1, 0, &inner); /* no hooks, so it cannot fail */
+    ascent->gradient = inner.value;
     lfd_parallel_for(ascent->context, move_task, ascent, ascent->open_count);
 }

@@ -191,6 +191,7 @@ static void ask_bounds(certification *c) {
     const linfdist_model *model = c->certifier->snapshot;
     const int from_pixels = c->method == LINFDIST_METHOD_INTERVAL;
     size_t classes = (size_t)model->classes;
+    if (c->open_count == 0) return;
     lfd_parallel_for(c->certifier->context, from_pixels ? interval_task : widen_task, c, c->open_count);
     for (size_t i = 0; i < c->open_count; ++i) c->run->labels[i] = c->samples[c->open[i]].predicted;
     lfd_run_sound_margins(c->run, from_pixels ? 0 : model->split, c->open_count);

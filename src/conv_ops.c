@@ -101,7 +101,8 @@ static size_t tile_floats(tiling tile, size_t patches, size_t results) {
 /* Every block of rows in a slot's scratch is a multiple of 32 floats, so slots do not share cache lines. */
 static size_t slot_floats(const lfd_conv_dims *d) {
     const size_t distance = tile_floats(distance_tile(d), 1, 2), bounds = tile_floats(bounds_tile(d), 2, 5);
-    return larger(larger(distance, bounds), tile_floats(gradient_tile(d), 2, 2));
+    const size_t sums = (OUT_BLOCK * columns_of(d) + 31) / 32 * 32;
+    return larger(larger(distance, bounds), tile_floats(gradient_tile(d), 2, 2) + sums);
 }
 
 size_t lfd_conv_scratch(const lfd_conv_dims *dims, size_t threads) {
@@ -270,11 +271,22 @@ void lfd_conv_distance_forward(linfdist_context *context, const lfd_conv_dims *d
 
 /* ---- finite-p gradients ------------------------------------------------------------------------------------------ */
 
+/* A tile adds up its own part of grad_w: so a weight's gradient has roundings of a tile's rows plus the number of
+ * tiles, not of all positions of the batch. */
+static void add_tile(const operation *op, const lfd_shape *shape, const float *w, const float *patches, const float *y,
+                     const float *grad_y, float *sums, float *grad_w, float *grad_patches) {
+    for (size_t out = 0; out < shape->batch; ++out) memset(sums + out * shape->x_stride, 0, shape->n_in * sizeof *sums);
+    op->kernels->lp_backward(shape, &op->power, w, patches, y, grad_y, sums, grad_patches);
+    for (size_t out = 0; out < shape->batch; ++out)
+        for (size_t i = 0; i < shape->n_in; ++i) grad_w[out * shape->x_stride + i] += sums[out * shape->x_stride + i];
+}
+
 /* The rows of a block that fit a tile. */
 static void gradient_rows(const operation *op, const block *b, float *scratch) {
     const size_t columns = columns_of(op->dims), patch_floats = op->tile.rows * op->tile.stride;
     float *patches = scratch, *grad_patches = op->grad_x ? patches + patch_floats : NULL;
     float *y = patches + 2 * patch_floats, *grad_y = y + op->tile.rows * OUT_BLOCK;
+    float *sums = grad_y + op->tile.rows * OUT_BLOCK;
     lfd_patches_unfold(op->dims, &b->patches, op->x, patches, op->tile.stride);
     if (grad_patches) memset(grad_patches, 0, b->patches.rows * op->tile.stride * sizeof *grad_patches);
     for (size_t out = 0; out < b->outs; out += OUT_BLOCK) {
@@ -282,8 +294,12 @@ static void gradient_rows(const operation *op, const block *b, float *scratch) {
         const lfd_shape shape = swapped_shape(op, &part);
         load(op, &part, op->known_y, y);
         load(op, &part, op->grad_y, grad_y);
-        op->kernels->lp_backward(&shape, &op->power, weights_of(op, &part), patches, y, grad_y,
-                                 op->grad_w ? op->grad_w + part.out * columns + part.column : NULL, grad_patches);
+        const float *w = weights_of(op, &part);
+        float *grad_w = op->grad_w ? op->grad_w + part.out * columns + part.column : NULL;
+        if (grad_w)
+            add_tile(op, &shape, w, patches, y, grad_y, sums, grad_w, grad_patches);
+        else
+            op->kernels->lp_backward(&shape, &op->power, w, patches, y, grad_y, NULL, grad_patches);
     }
     if (grad_patches) lfd_patches_fold(op->dims, &b->patches, grad_patches, op->tile.stride, op->grad_x);
 }
@@ -313,21 +329,27 @@ static void cut_gradients(operation *op, size_t threads) {
 
 /* ---- gradients at p = infinity ----------------------------------------------------------------------------------- */
 
-/* One output channel of one sample. */
-static void scatter(const operation *op, size_t sample, size_t out, float *grad_x, float *grad_xu, float *grad_w) {
+/* Of values there is one array of upstream gradients, of intervals two: the lower ends', and the upper ends'. */
+static int ends_of(const operation *op) {
+    return op->xu ? 2 : 1;
+}
+
+/* One output channel of one sample, one end. grad_w: its row of gradients. */
+static void scatter(const operation *op, size_t sample, size_t out, int end, float *grad_x, float *grad_xu,
+                    float *grad_w) {
     const lfd_conv_dims *d = op->dims;
-    const size_t group = out / op->outs.length, columns = columns_of(d);
+    const size_t group = out / op->outs.length;
     const size_t pixel = (sample * d->channels + group * op->channels.length) * d->height * d->width;
     const size_t y = (sample * d->out_channels + out) * positions_of(d);
-    const float *w = op->w + out * columns;
+    const float *w = op->w + out * columns_of(d), *grad_y = end ? op->grad_yu : op->grad_y;
+    const int32_t *argmax = end ? op->known_argmax_u : op->known_argmax;
     grad_x = grad_x ? grad_x + pixel : NULL;
     grad_xu = grad_xu ? grad_xu + pixel : NULL;
-    grad_w = grad_w ? grad_w + out * columns : NULL;
     if (op->xu)
-        lfd_patches_scatter_bounds(d, op->x + pixel, op->xu + pixel, w, op->known_argmax + y, op->known_argmax_u + y,
-                                   op->grad_y + y, op->grad_yu + y, grad_x, grad_xu, grad_w);
+        lfd_patches_scatter_bound(d, end, op->x + pixel, op->xu + pixel, w, argmax + y, grad_y + y, grad_x, grad_xu,
+                                  grad_w);
     else
-        lfd_patches_scatter(d, op->x + pixel, w, op->known_argmax + y, op->grad_y + y, grad_x, grad_w);
+        lfd_patches_scatter(d, op->x + pixel, w, argmax + y, grad_y + y, grad_x, grad_w);
 }
 
 /* index: sample and group. */
@@ -335,19 +357,35 @@ static void scatter_to_x(void *data, size_t index) {
     const operation *op = data;
     const size_t sample = index / op->dims->groups, first = index % op->dims->groups * op->outs.length;
     for (size_t out = first; out < first + op->outs.length; ++out)
-        scatter(op, sample, out, op->grad_x, op->grad_xu, NULL);
+        for (int end = 0; end < ends_of(op); ++end) scatter(op, sample, out, end, op->grad_x, op->grad_xu, NULL);
 }
 
-/* index: output channel. */
-static void scatter_to_w(void *data, size_t index) {
+/* Each sample's positions are summed on their own, then the samples: one float sum over all positions of a batch would
+ * lose too much. */
+static void scatter_to_row(const operation *op, size_t out, float *partial) {
+    const size_t columns = columns_of(op->dims);
+    float *grad_w = op->grad_w + out * columns;
+    for (size_t sample = 0; sample < op->dims->batch; ++sample)
+        for (int end = 0; end < ends_of(op); ++end) {
+            memset(partial, 0, columns * sizeof *partial);
+            scatter(op, sample, out, end, NULL, NULL, partial);
+            for (size_t i = 0; i < columns; ++i) grad_w[i] += partial[i];
+        }
+}
+
+/* Output channels, each whole. */
+static void scatter_to_w(void *data, size_t slot) {
     const operation *op = data;
-    for (size_t sample = 0; sample < op->dims->batch; ++sample) scatter(op, sample, index, NULL, NULL, op->grad_w);
+    const size_t count = op->dims->out_channels, end = (slot + 1) * count / op->slots;
+    for (size_t out = slot * count / op->slots; out < end; ++out)
+        scatter_to_row(op, out, op->scratch + slot * op->slot_floats);
 }
 
 static void scatter_all(linfdist_context *context, operation *op) {
     const lfd_conv_dims *d = op->dims;
     if (op->grad_x || op->grad_xu) lfd_parallel_for(context, scatter_to_x, op, d->batch * d->groups);
-    if (op->grad_w) lfd_parallel_for(context, scatter_to_w, op, d->out_channels);
+    op->slots = smaller((size_t)context->threads, d->out_channels);
+    if (op->grad_w) lfd_parallel_for(context, scatter_to_w, op, op->slots);
 }
 
 void lfd_conv_distance_backward(linfdist_context *context, const lfd_conv_dims *dims, float p, const float *x,

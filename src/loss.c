@@ -12,6 +12,7 @@ typedef struct evaluation {
     const float *margins; /* m_j = margin_scale * margins_j; or NULL: (d_y - d_j + 2 eps) / (2 eps) of the distances */
     const int32_t *labels;
     int64_t batch, classes;
+    double samples; /* that means are over */
     double logit_scale, margin_scale, two_eps, cross_weight;
     float *grad_logits;  /* by logits as given; or NULL */
     float *grad_margins; /* or NULL */
@@ -115,12 +116,12 @@ static double loss_of(const evaluation *job, const sample *s) {
 
 /* dL/dm_j; the label's own margin is the constant 0. */
 static double margin_gradient(const evaluation *job, const sample *s, int64_t j) {
-    return j == s->label ? 0 : job->term->gradient(job, s, j) / (double)job->batch;
+    return j == s->label ? 0 : job->term->gradient(job, s, j) / job->samples;
 }
 
 static double logit_gradient(const evaluation *job, const sample *s, int64_t j) {
     const double probability = lfd_exp(logit_of(job, s, j) - s->largest_logit) / s->exp_sum;
-    return job->cross_weight * (probability - (j == s->label)) / (double)job->batch;
+    return job->cross_weight * (probability - (j == s->label)) / job->samples;
 }
 
 static void write_logit_gradients(const evaluation *job, const sample *s, float *grad) {
@@ -165,7 +166,7 @@ static void evaluate(void *data, size_t index) {
         else
             write_distance_gradients(job, &s, job->grad_logits + row);
     }
-    job->value = value / (double)job->batch;
+    job->value = value / job->samples;
     if (job->grad_scalar) *job->grad_scalar = (float)grad_scalar;
 }
 
@@ -249,6 +250,7 @@ linfdist_status lfd_loss_margins(const linfdist_loss *loss, const lfd_loss_input
                       .labels = input->labels,
                       .batch = input->batch,
                       .classes = input->classes,
+                      .samples = input->samples,
                       .logit_scale = input->logit_factor,
                       .margin_scale = input->margin_factor,
                       .grad_logits = grad_outputs,
@@ -274,14 +276,15 @@ linfdist_status linfdist_loss_logits(const linfdist_loss *loss, const float *log
                                   .labels = labels,
                                   .batch = batch,
                                   .classes = classes,
+                                  .samples = (double)batch,
                                   .logit_factor = 1,
                                   .margin_factor = 1};
     return lfd_loss_margins(loss, &input, lambda, value, grad_logits, grad_margins, NULL);
 }
 
-linfdist_status linfdist_loss_distances(const linfdist_loss *loss, const float *distances, const int32_t *labels,
-                                        int64_t batch, int64_t classes, float scalar, double eps_normalized,
-                                        double lambda, double *value, float *grad_distances, float *grad_scalar) {
+linfdist_status lfd_loss_distances(const linfdist_loss *loss, const float *distances, const int32_t *labels,
+                                   int64_t batch, int64_t classes, double samples, float scalar, double eps_normalized,
+                                   double lambda, double *value, float *grad_distances, float *grad_scalar) {
     linfdist_loss read;
     LFD_REQUIRE(loss);
     LFD_REQUIRE(distances);
@@ -297,12 +300,20 @@ linfdist_status linfdist_loss_distances(const linfdist_loss *loss, const float *
                       .labels = labels,
                       .batch = batch,
                       .classes = classes,
+                      .samples = samples,
                       .logit_scale = -(double)scalar,
                       .two_eps = 2 * eps_normalized,
                       .grad_logits = grad_distances,
                       .grad_scalar = grad_scalar};
     *value = run_job(&job, lambda);
     return LINFDIST_OK;
+}
+
+linfdist_status linfdist_loss_distances(const linfdist_loss *loss, const float *distances, const int32_t *labels,
+                                        int64_t batch, int64_t classes, float scalar, double eps_normalized,
+                                        double lambda, double *value, float *grad_distances, float *grad_scalar) {
+    return lfd_loss_distances(loss, distances, labels, batch, classes, (double)batch, scalar, eps_normalized, lambda,
+                              value, grad_distances, grad_scalar);
 }
 
 typedef struct margin_job {

@@ -1,3 +1,5 @@
+#include <string.h>
+
 #include "ops.h"
 #include "random.h"
 
@@ -235,6 +237,17 @@ static linfdist_status check_samples(linfdist_context *context, const sizes *s, 
     return x ? lfd_check_matrix(context, x, s->batch, columns, columns, name) : LINFDIST_OK;
 }
 
+/* The means of what x, lower and upper add up to, for lfd_free(*memory). */
+static linfdist_status find_means(linfdist_context *context, const sizes *s, const float *x, const float *lower,
+                                  const float *upper, void **memory, float **means) {
+    LFD_TRY(lfd_alloc(context, s->channels, sizeof(double) + sizeof(float), "channel means", memory));
+    double *sums = *memory;
+    *means = (float *)(sums + s->channels);
+    lfd_channel_sums(context, s->batch, s->channels, s->positions, x, lower, upper, sums);
+    lfd_channel_means(s->channels, sums, (double)s->batch * (double)s->positions, *means);
+    return LINFDIST_OK;
+}
+
 linfdist_status linfdist_mean_shift_forward(linfdist_context *context, int64_t batch, int64_t channels,
                                             int64_t positions, int32_t mode, float momentum, float *running_mean,
                                             const float *x, const float *x_lower, const float *x_upper, float *y,
@@ -254,12 +267,10 @@ linfdist_status linfdist_mean_shift_forward(linfdist_context *context, int64_t b
     LFD_TRY(check_samples(context, &s, x_upper, "x_upper"));
     LFD_TRY(lfd_check_matrix(context, running_mean, 1, s.channels, s.channels, "running_mean"));
     void *memory = NULL;
-    const float *shift = running_mean;
+    float *shift = running_mean;
     if (mode == LINFDIST_TRAIN) {
-        LFD_TRY(lfd_alloc(context, s.channels, sizeof(float), "channel means", &memory));
-        lfd_channel_mean(context, s.batch, s.channels, s.positions, x, NULL, NULL, memory);
-        lfd_running_mean(s.channels, momentum, memory, running_mean);
-        shift = memory;
+        LFD_TRY(find_means(context, &s, x, NULL, NULL, &memory, &shift));
+        lfd_running_mean(s.channels, momentum, shift, running_mean);
     }
     lfd_channel_shift(context, s.batch, s.channels, s.positions, x, shift, y);
     if (x_lower) {
@@ -282,11 +293,14 @@ linfdist_status linfdist_mean_shift_backward(linfdist_context *context, int64_t 
     LFD_TRY(check_samples(context, &s, grad_y, "grad_y"));
     LFD_TRY(check_samples(context, &s, grad_y_lower, "grad_y_lower"));
     LFD_TRY(check_samples(context, &s, grad_y_upper, "grad_y_upper"));
+    if (mode == LINFDIST_EVALUATE) {
+        memmove(grad_x, grad_y, s.batch * s.channels * s.positions * sizeof *grad_x);
+        return LINFDIST_OK;
+    }
     void *memory;
-    LFD_TRY(lfd_alloc_zero(context, s.channels, sizeof(float), "channel means", &memory));
-    if (mode == LINFDIST_TRAIN)
-        lfd_channel_mean(context, s.batch, s.channels, s.positions, grad_y, grad_y_lower, grad_y_upper, memory);
-    lfd_channel_shift(context, s.batch, s.channels, s.positions, grad_y, memory, grad_x);
+    float *means;
+    LFD_TRY(find_means(context, &s, grad_y, grad_y_lower, grad_y_upper, &memory, &means));
+    lfd_channel_shift(context, s.batch, s.channels, s.positions, grad_y, means, grad_x);
     lfd_free(context, memory);
     return LINFDIST_OK;
 }

@@ -71,6 +71,18 @@ static void cut_for_forward(operation *op, size_t threads) {
     }
 }
 
+/* The kernels at p = infinity pack rows of w once per tile: tiles as large as leaves every thread a few, of even sizes.
+ */
+static void cut_for_packing(operation *op, size_t threads) {
+    static const size_t most[][2] = {{256, 240}, {256, 96}, {192, 48}, {96, 48}, {48, 48}, {48, 16}};
+    const size_t rows = op->dims->batch, outputs = op->dims->n_out / op->dims->groups;
+    for (size_t i = 0; i < sizeof most / sizeof most[0]; ++i) {
+        op->batch = cut_evenly(rows, 1, 1, 16, most[i][0]);
+        op->out = cut_evenly(outputs, op->dims->groups * op->batch.count, threads, smaller(48, most[i][1]), most[i][1]);
+        if (op->dims->groups * op->batch.count * op->out.count >= 4 * threads) break;
+    }
+}
+
 static operation begin(const linfdist_context *context, const lfd_dims *dims) {
     return (operation){
         .kernels = context->kernels,
@@ -129,10 +141,11 @@ void lfd_distance_forward(linfdist_context *context, const lfd_dims *dims, float
                           float *y, int32_t *argmax) {
     operation op = begin(context, dims);
     op.x = x, op.w = w, op.y = y, op.argmax = argmax;
-    cut_for_forward(&op, (size_t)context->threads);
     if (is_infinite(p)) {
         op.run_tile = argmax ? linf_argmax : linf_forward;
+        cut_for_packing(&op, (size_t)context->threads);
     } else {
+        cut_for_forward(&op, (size_t)context->threads);
         op.run_tile = lp_forward;
         set_power(&op, p);
     }
@@ -198,7 +211,7 @@ void lfd_bounds_forward(linfdist_context *context, const lfd_dims *dims, const f
     operation op = begin(context, dims);
     op.x = xl, op.xu = xu, op.w = w, op.y = yl, op.yu = yu, op.argmax = arg_l, op.argmax_u = arg_u;
     op.run_tile = arg_l ? bounds_argmax : bounds_forward;
-    cut_for_forward(&op, (size_t)context->threads);
+    cut_for_packing(&op, (size_t)context->threads);
     run_all(context, &op);
 }
 
@@ -217,9 +230,10 @@ enum { CHANNEL_BLOCK = 64, ELEMENT_BLOCK = 16384 };
 
 typedef struct channel_job {
     size_t batch, channels, positions;
-    size_t step; /* channels of a mean's task, samples of a shift's */
+    size_t step; /* channels of a sum's task, samples of a shift's */
     const float *x, *lower, *upper, *shift;
-    float *y, *mean;
+    float *y;
+    double *sums;
 } channel_job;
 
 /* Adds one array's part; each channel's sum runs over samples and positions in ascending order, whatever the block. */
@@ -231,22 +245,39 @@ static void add_to_sums(const channel_job *job, const float *x, size_t begin_cha
     }
 }
 
-static void mean_of_block(void *data, size_t index) {
+static void sums_of_block(void *data, size_t index) {
     const channel_job *job = data;
     const size_t begin_channel = index * job->step, count = smaller(job->step, job->channels - begin_channel);
-    double sums[CHANNEL_BLOCK] = {0};
+    double *sums = job->sums + begin_channel;
+    for (size_t c = 0; c < count; ++c) sums[c] = 0;
     add_to_sums(job, job->x, begin_channel, count, sums);
     add_to_sums(job, job->lower, begin_channel, count, sums);
     add_to_sums(job, job->upper, begin_channel, count, sums);
-    const double terms = (double)job->batch * (double)job->positions;
-    for (size_t c = 0; c < count; ++c) job->mean[begin_channel + c] = (float)(sums[c] / terms);
 }
 
-void lfd_channel_mean(linfdist_context *context, size_t batch, size_t channels, size_t positions, const float *x,
-                      const float *lower, const float *upper, float *mean) {
+void lfd_channel_sums(linfdist_context *context, size_t batch, size_t channels, size_t positions, const float *x,
+                      const float *lower, const float *upper, double *sums) {
     const size_t step = positions < CHANNEL_BLOCK ? CHANNEL_BLOCK / positions : 1;
-    channel_job job = {batch, channels, positions, step, x, lower, upper, NULL, NULL, mean};
-    lfd_parallel_for(context, mean_of_block, &job, (channels + step - 1) / step);
+    channel_job job = {batch, channels, positions, step, x, lower, upper, NULL, NULL, sums};
+    lfd_parallel_for(context, sums_of_block, &job, (channels + step - 1) / step);
+}
+
+typedef struct means_job {
+    size_t channels;
+    const double *sums;
+    double terms;
+    float *means;
+} means_job;
+
+static void divide(void *data, size_t index) {
+    (void)index;
+    const means_job *job = data;
+    for (size_t c = 0; c < job->channels; ++c) job->means[c] = (float)(job->sums[c] / job->terms);
+}
+
+void lfd_channel_means(size_t channels, const double *sums, double terms, float *means) {
+    means_job job = {channels, sums, terms, means};
+    lfd_serial_for(divide, &job, 1);
 }
 
 static void shift_sample(const channel_job *job, const float *x, float *y) {

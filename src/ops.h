@@ -28,10 +28,12 @@ void lfd_bounds_backward(linfdist_context *context, const lfd_dims *dims, const 
                          const float *w, const int32_t *arg_l, const int32_t *arg_u, const float *grad_yl,
                          const float *grad_yu, float *grad_xl, float *grad_xu, float *grad_w);
 
-/* Arrays batch x channels x positions, contiguous. mean: channels floats, the sum of the batch means of x, lower and
- * upper (each or NULL; sums in double, in order). */
-void lfd_channel_mean(linfdist_context *context, size_t batch, size_t channels, size_t positions, const float *x,
-                      const float *lower, const float *upper, float *mean);
+/* Arrays batch x channels x positions, contiguous. sums: channels numbers, what x, lower and upper (each or NULL) add
+ * up to, in this order. */
+void lfd_channel_sums(linfdist_context *context, size_t batch, size_t channels, size_t positions, const float *x,
+                      const float *lower, const float *upper, double *sums);
+/* means = sums / terms. */
+void lfd_channel_means(size_t channels, const double *sums, double terms, float *means);
 /* y = x - shift[channel]; y may be x. */
 void lfd_channel_shift(linfdist_context *context, size_t batch, size_t channels, size_t positions, const float *x,
                        const float *shift, float *y);

@@ -66,8 +66,12 @@ static linfdist_status check_step(const linfdist_optimizer *optimizer, const lin
     if (run->model != model) {
         return lfd_fail(LINFDIST_ERROR_SHAPE, "run belongs to another model than the optimizer");
     }
-    if (run->kind != LINFDIST_RUN_TRAINING) {
+    if (run->kind == LINFDIST_RUN_INFERENCE) {
         return lfd_fail(LINFDIST_ERROR_STATE, "run was made for inference and has no gradients");
+    }
+    if (run->workers.hooks.sum_gradients && run->gradient_state == LFD_GRADIENTS_OWN) {
+        return lfd_fail(LINFDIST_ERROR_STATE,
+                        "the gradients are this worker's own: linfdist_run_reduce_gradients comes first");
     }
     LFD_TRY(lfd_check_number("lr", lr, 0.0, (double)LFD_LIMIT));
     LFD_TRY(lfd_check_number("scalar_lr", scalar_lr, 0.0, (double)LFD_LIMIT));

@@ -8,6 +8,9 @@
 /* Beside the public kinds: forward in EVALUATE and backward to the inputs alone, without gradients of parameters. */
 enum { LFD_RUN_ASCENT = 3 };
 
+/* Whose gradients stand in a run: nobody's, those of its own samples, or all workers'. */
+enum { LFD_GRADIENTS_ZERO, LFD_GRADIENTS_OWN, LFD_GRADIENTS_REDUCED };
+
 struct linfdist_run {
     linfdist_context *context; /* the model's */
     linfdist_model *model;     /* retained */
@@ -25,7 +28,10 @@ struct linfdist_run {
     float *scratch;        /* of one call of a layer */
     void *const *prepared; /* of the layers (lfd_prepare), borrowed; NULL for none */
 
+    lfd_workers workers; /* that share the batches of TRAIN passes */
+
     size_t batch, bounds_batch; /* of the last pass; 0: no result */
+    double samples;             /* batch, with the other workers' */
     const lfd_signal *bounds;   /* of the outputs, of the last pass that had any */
     float *margins;             /* max_batch x classes, of the last call of lfd_run_margins */
     int32_t *labels;            /* theirs */
@@ -40,6 +46,7 @@ struct linfdist_run {
     float grad_scalar;
     lfd_signal grads[2]; /* of what enters the layers, in turn */
     float **gradients;   /* per tensor of the model; NULL for buffers. NULL in an ascent run */
+    int gradient_state;  /* LFD_GRADIENTS_* */
     float gradient_p;    /* p of the last backward pass; 0 before the first */
 
     void **owned; /* all memory of the run */
@@ -65,8 +72,9 @@ void lfd_run_sound_margins(linfdist_run *run, int64_t first, size_t batch);
 linfdist_status lfd_run_margins(linfdist_run *run, double eps_normalized);
 /* Rounds the interval value -+ eps outwards. */
 void lfd_run_widen(const float *value, size_t count, double eps, float *lower, float *upper);
-/* Runs with a backward: gradients of the last forward pass. Returns dL/d of what entered, as far as wanted; members
- * that were not are NULL. */
-lfd_signal lfd_run_backward(linfdist_run *run, int want_value, int want_bounds);
+/* Runs with a backward: gradients of the last forward pass. grad_x: dL/d of what entered, as far as wanted; members
+ * that were not are NULL. It fails with the workers' hooks alone, and then leaves zero gradients. */
+linfdist_status lfd_run_backward(linfdist_run *run, int want_value, int want_bounds, lfd_signal *grad_x);
+void lfd_run_clear_gradients(linfdist_run *run);
 
 #endif

@@ -118,7 +118,10 @@ static linfdist_status backward(linfdist_run *run, float *grad_x, float *grad_x_
         return lfd_fail(LINFDIST_ERROR_STATE, "the forward pass had no intervals, so their gradients do not exist");
     if (grad_x || bounds) LFD_TRY(lfd_check_extent("grad_x", (int64_t)run->batch, run->model->n_in, stride));
     LFD_TRY(check_output_gradients(run));
-    const lfd_signal inner = lfd_run_backward(run, grad_x != NULL, bounds);
+    if (run->workers.hooks.sum_means && run->gradient_state == LFD_GRADIENTS_REDUCED)
+        return lfd_fail(LINFDIST_ERROR_STATE, "the gradients are sums over all workers; zero them first");
+    lfd_signal inner;
+    LFD_TRY(lfd_run_backward(run, grad_x != NULL, bounds, &inner));
     return_rows(run, inner.value, grad_x, stride);
     return_rows(run, inner.lower, grad_x_lower, stride);
     return_rows(run, inner.upper, grad_x_upper, stride);
@@ -230,9 +233,9 @@ linfdist_status linfdist_run_bound_gradients(linfdist_run *run, float **grad_low
 /* Distances whose bounds are values -+ eps: the margins are made of them inside the loss. */
 static linfdist_status loss_of_distances(linfdist_run *run, const linfdist_loss *loss, const int32_t *labels,
                                          double eps_normalized, double lambda, double *value) {
-    return linfdist_loss_distances(loss, run->signals[run->model->layer_count].value, labels, (int64_t)run->batch,
-                                   run->model->classes, lfd_model_scalar(run->model), eps_normalized, lambda, value,
-                                   run->ready ? run->grad_outputs : NULL, run->ready ? &run->grad_scalar : NULL);
+    return lfd_loss_distances(loss, run->signals[run->model->layer_count].value, labels, (int64_t)run->batch,
+                              run->model->classes, run->samples, lfd_model_scalar(run->model), eps_normalized, lambda,
+                              value, run->ready ? run->grad_outputs : NULL, run->ready ? &run->grad_scalar : NULL);
 }
 
 static linfdist_status loss_of_margins(linfdist_run *run, const linfdist_loss *loss, const int32_t *labels,
@@ -246,6 +249,7 @@ static linfdist_status loss_of_margins(linfdist_run *run, const linfdist_loss *l
                                   .labels = labels,
                                   .batch = (int64_t)run->batch,
                                   .classes = run->model->classes,
+                                  .samples = run->samples,
                                   .logit_factor = lfd_model_logit_factor(run->model),
                                   .margin_factor = distances ? 1.0 / (2.0 * eps_normalized) : 1.0};
     return lfd_loss_margins(loss, &input, lambda, value, run->ready ? run->grad_outputs : NULL,
@@ -291,8 +295,6 @@ linfdist_status linfdist_run_find_gradient(linfdist_run *run, const char *name, 
 linfdist_status linfdist_run_zero_gradients(linfdist_run *run) {
     LFD_REQUIRE(run);
     LFD_TRY(check_training(run));
-    for (int64_t i = 0; i < run->model->tensor_count; ++i) {
-        if (run->gradients[i]) memset(run->gradients[i], 0, run->model->tensors[i].count * sizeof(float));
-    }
+    lfd_run_clear_gradients(run);
     return LINFDIST_OK;
 }

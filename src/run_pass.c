@@ -8,7 +8,12 @@
 #include "run.h"
 #include "units.h"
 
-static lfd_layer_pass pass_of(const linfdist_run *run, int64_t index, size_t batch, int32_t mode, float p) {
+/* Passes in EVALUATE are this worker's own. */
+static lfd_workers *workers_of(linfdist_run *run, int32_t mode) {
+    return mode == LINFDIST_TRAIN && run->workers.hooks.sum_means ? &run->workers : NULL;
+}
+
+static lfd_layer_pass pass_of(linfdist_run *run, int64_t index, size_t batch, int32_t mode, float p) {
     const lfd_layer *layer = &run->model->layers[index];
     lfd_layer_pass pass = {
         .context = run->context,
@@ -19,6 +24,8 @@ static lfd_layer_pass pass_of(const linfdist_run *run, int64_t index, size_t bat
         .scratch = run->scratch,
         .prepared = run->prepared ? run->prepared[index] : NULL,
         .batch = batch,
+        .samples = run->samples,
+        .workers = workers_of(run, mode),
         .mode = mode,
         .p = p,
     };
@@ -76,6 +83,7 @@ static linfdist_status walk(const forward_job *job) {
         const lfd_signal x = carried(job, i), y = carried(job, i + 1);
         if (!job->kept) pass.workspace = NULL;
         model->layers[i].ops->forward(&pass, &x, &y);
+        LFD_TRY(lfd_workers_status(pass.workers));
         if (job->checked) LFD_TRY(check_signal(job->run, &pass, i, &y));
     }
     return LINFDIST_OK;
@@ -89,10 +97,26 @@ static void commit(const forward_job *job) {
     }
 }
 
+/* Means are over the samples of all workers. */
+static linfdist_status count_samples(forward_job *job) {
+    lfd_workers *workers = workers_of(job->run, job->mode);
+    const double own = (double)job->batch;
+    double all = own;
+    char text[32];
+    if (workers) workers->status = LINFDIST_OK;
+    lfd_workers_sum(workers, &all, 1);
+    LFD_TRY(lfd_workers_status(workers));
+    job->run->samples = all;
+    if (all >= own && all <= 0x1p53) return LINFDIST_OK;
+    return lfd_fail(LINFDIST_ERROR_IO, "sum_means made %s of the batch of %llu samples, which is no sum",
+                    lfd_format_double(text, all), (unsigned long long)job->batch);
+}
+
 static void forward_task(void *data, size_t index) {
     forward_job *job = data;
     (void)index;
-    job->status = walk(job);
+    job->status = job->values ? count_samples(job) : LINFDIST_OK;
+    if (job->status == LINFDIST_OK) job->status = walk(job);
     if (job->status == LINFDIST_OK && job->values && job->mode == LINFDIST_TRAIN) commit(job);
 }
 
@@ -191,7 +215,7 @@ static void difference_row(const margin_job *job, size_t row) {
 
 static void margins_task(void *data, size_t index) {
     const margin_job *job = data;
-    const linfdist_run *run = job->run;
+    linfdist_run *run = job->run;
     const int64_t last = run->model->layer_count - 1;
     (void)index;
     if (!job->from_values && last_layer(run)->margins) {
@@ -299,6 +323,7 @@ typedef struct backward_job {
     linfdist_run *run;
     int want_value, want_bounds;
     lfd_signal grad_x;
+    linfdist_status status;
 } backward_job;
 
 /* Gradients of margins that are differences of the outputs' bounds become gradients of those. */
@@ -371,6 +396,8 @@ static void backward_task(void *data, size_t unused) {
             backward_head(run, &pass, &x, &y, &grad, &grad_x);
         else
             model->layers[i].ops->backward(&pass, &x, &y, &grad, &grad_x);
+        job->status = lfd_workers_status(pass.workers);
+        if (job->status != LINFDIST_OK) return;
         grad = grad_x;
     }
     if (bounded && bottom == 0 && !run->intervals) merge(run, 0, &grad);
@@ -378,10 +405,24 @@ static void backward_task(void *data, size_t unused) {
     if (model->learned_scalar && run->gradients) run->gradients[model->tensor_count - 1][0] += run->grad_scalar;
 }
 
-lfd_signal lfd_run_backward(linfdist_run *run, int want_value, int want_bounds) {
+void lfd_run_clear_gradients(linfdist_run *run) {
+    for (int64_t i = 0; run->gradients && i < run->model->tensor_count; ++i) {
+        if (run->gradients[i]) memset(run->gradients[i], 0, run->model->tensors[i].count * sizeof(float));
+    }
+    run->gradient_state = LFD_GRADIENTS_ZERO;
+}
+
+linfdist_status lfd_run_backward(linfdist_run *run, int want_value, int want_bounds, lfd_signal *grad_x) {
     backward_job job = {.run = run, .want_value = want_value, .want_bounds = want_bounds};
     run->ready = 0;
-    run->gradient_p = run->p;
     lfd_serial_for(backward_task, &job, 1);
-    return job.grad_x;
+    if (job.status != LINFDIST_OK) {
+        lfd_run_clear_gradients(run);
+        run->workers.status = LINFDIST_OK;
+        return job.status;
+    }
+    run->gradient_p = run->p;
+    run->gradient_state = LFD_GRADIENTS_OWN;
+    *grad_x = job.grad_x;
+    return LINFDIST_OK;
 }

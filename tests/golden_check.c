@@ -1,6 +1,6 @@
 /* golden_check DIR: runs every golden in a folder (*.safetensors and schedule.json; other files do not count) through
- * the public functions of the library. Ends with "N passed, M failed, K skipped"; the exit status is 0 when nothing
- * failed and something passed. */
+ * the public functions of the library. Ends with "N passed, M failed, 0 skipped", as every kind of golden is known; the
+ * exit status is 0 when nothing failed and something passed. */
 #define _POSIX_C_SOURCE 200809L
 #include <dirent.h>
 #include <stdio.h>
@@ -10,15 +10,11 @@
 #include "check.h"
 
 typedef struct totals {
-    int passed, failed, skipped;
+    int passed, failed;
 } totals;
 
 static void close_file(void *file) {
     golden_close(file);
-}
-
-static void check_conv(check *c) {
-    check_skip(c, "convolution is not in this version");
 }
 
 static void check_tensors(check *c) {
@@ -61,11 +57,8 @@ static void run_file(linfdist_context *context, const char *folder, const char *
     }
     c->name = path;
     c->context = context;
-    switch (check_run(c, strcmp(name, "schedule.json") == 0 ? check_schedule_file : check_tensors)) {
-    case 'p': ++sum->passed; break;
-    case 's': ++sum->skipped; break;
-    default: ++sum->failed;
-    }
+    ++*(check_run(c, strcmp(name, "schedule.json") == 0 ? check_schedule_file : check_tensors) ? &sum->passed
+                                                                                               : &sum->failed);
     free(c);
 }
 
@@ -86,7 +79,7 @@ static int run_folder(linfdist_context *context, const char *folder, totals *sum
 
 int main(int argc, char **argv) {
     linfdist_context *context = NULL;
-    totals sum = {0, 0, 0};
+    totals sum = {0, 0};
     if (argc != 2) {
         fprintf(stderr, "usage: golden_check DIR\n");
         return 2;
@@ -98,6 +91,6 @@ int main(int argc, char **argv) {
     const int readable = run_folder(context, argv[1], &sum);
     linfdist_context_destroy(context);
     if (!readable) return 2;
-    printf("%d passed, %d failed, %d skipped\n", sum.passed, sum.failed, sum.skipped);
+    printf("%d passed, %d failed, 0 skipped\n", sum.passed, sum.failed);
     return sum.failed > 0 || sum.passed == 0 ? 1 : 0;
 }

@@ -63,7 +63,19 @@ spoil 'a loss without its parameter' loss_hinge_default.safetensors 's/"mix"/"mu
 spoil 'a missing tensor' $op 's/"gx"/"gq"/' 'tensor gx is missing'
 spoil 'a missing tolerance' $op 's/"tol\.gw"/"tol.gq"/' 'metadata tol.gw is missing'
 spoil 'a wrong shape' $op 's/\[5, *7\]/[7,5]/; s/\[3, *7, *1\]/[3,1,1]/' 'malformed'
-spoil 'missing PGD images' train_mlp.safetensors 's/"pgd\.x_inf"/"pgd.x_inq"/' 'tensor pgd.x_inf is missing or too long'
+spoil 'an unknown net' train_hybrid.safetensors 's/"HybridModel(/"HybridMadel(/' 'unknown model HybridMadel('
+spoil 'another net' train_hybrid.safetensors 's/hidden=16/hidden=17/' 'tensor init\.fc_linear\.0\.weight has'
+spoil 'another convolution' train_conv.safetensors 's/(6, 8, 3, 1, 1, 1)/(6, 8, 3, 1, 1, 2)/' 'conv_dist\.1\.weight has'
+spoil 'a convolution without its running mean' conv_inf_eval_bounds.safetensors \
+    's/"running_mean"/"running_maen"/' 'tensor running_mean is missing'
+spoil 'a convolution without bias' conv_k3.safetensors 's/"bias": *"True"/"bias":"Truu"/' 'not True or False'
+spoil 'another scale of weights' layers_boundlinear_B16_CI33_CO20_bias.safetensors \
+    's/"w_scale_arg": *"0\.5"/"w_scale_arg":"0.6"/' 'y_lower\[.*got .* want .* tolerance'
+spoil 'another scale of biases' layers_boundfinallinear_B3_CI7_CO5.safetensors \
+    's/"b_scale_arg": *"1\.2"/"b_scale_arg":"1.3"/' 'g_bias\[.*got .* want .* tolerance'
+spoil 'margins against other labels' layers_boundfinallinear_B3_CI7_CO5.safetensors \
+    's/"targets"/"tergats"/' 'tensor targets is missing'
+spoil 'missing PGD images' train_conv.safetensors 's/"pgd\.x_inf"/"pgd.x_inq"/' 'tensor pgd.x_inf is missing or too long'
 spoil 'a schedule that differs' schedule.json 's/"p_end":1000.0/"p_end":999.5/' 'want'
 spoil 'a schedule without a field' schedule.json 's/"p_end"/"q_end"/' 'p_end is missing'
 spoil 'a schedule that is no JSON' schedule.json 's/{"schedules"/["schedules"/' 'line 1'

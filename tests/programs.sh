@@ -74,7 +74,9 @@ done
 check 'train --help lists the recipes' sh -c "'$bin/train' --help | grep -q mnist-0.3"
 check 'train --list-recipes' run 0 train --list-recipes
 for name in published mnist-0.1 mnist-0.3 cifar10-2/255 cifar10-8/255 cifar10-16/255 digits \
-    published-2021 mnist-2021 fashion-mnist-2021 cifar10-2021; do
+    published-2021 mnist-2021 fashion-mnist-2021 cifar10-2021 hybrid-2021 mnist-hybrid-2021 fashion-mnist-hybrid-2021 \
+    cifar10-hybrid-2021 cifar10-conv-hybrid-2021 tiny-imagenet-2021 cifar10-hinge-2022 cifar10-hybrid-2022 \
+    digits-hybrid; do
     check "it lists $name" grep -q "^  $name " out
 done
 check '--list-recipes takes no value' refused train '--list-recipes takes no value' --list-recipes=all
@@ -89,6 +91,13 @@ check 'an unknown year' refused train "--augment '2020': expected a whole number
 check 'steps of lr that are no numbers' refused train "--lr-steps '3,x'" --lr-steps 3,x
 check 'an unknown recipe' refused train "--recipe 'cifar'" --recipe cifar
 check 'eps that grows from 0' refused train '--epochs 0,2' $net --epochs 0,2,0,7,8
+check 'and which nets may do so' grep -q 'with a linear head (--net hybrid or conv-hybrid) it may be 0' err
+check 'an unknown net' refused train "--net 'resnet': expected mlp|hybrid|conv|conv-hybrid" --net resnet
+check 'no hidden neurons' refused train "--hidden '0'" --net hybrid --hidden 0
+check 'channels by half' refused train "--width-factor '0.5'" --net conv --width-factor 0.5
+check 'no features' refused train "--features '0'" --net conv --features 0
+check 'unknown bounds' refused train "--bounds 'ibp': expected lipschitz|interval" --bounds ibp
+check 'a hybrid net without distances' fails train 'depth is 2' --data digits:9,9 --net hybrid --depth 2
 check 'an unknown loss' refused train "--loss 'huber': expected mixture|hinge|crossentropy" --loss huber
 check 'half a choice' refused train "--decay 'l'" --decay l
 check 'a mix above 1' refused train "--mix '1.5'" --loss hinge --mix 1.5
@@ -190,6 +199,44 @@ check 'a hinge has no lambda' awk -F , 'NR > 1 && $7 != 0 { exit 1 }' one/train.
 check 'another loss than the checkpoint has' fails train '--loss mixture: the checkpoint was trained with hinge' \
     --data digits:1500,200 --resume one.ckpt --loss mixture
 
+# ---- every net: training, resuming on another number of threads, certificates by both methods, attacks ----
+tiny='--data digits:12,6 --batch 4 --seed 1 --epochs 0,0,0,2,3 --epochs-of 2022 --depth 4 --width 16'
+tiny="$tiny --hidden 8 --features 8"
+# every_net NAME FLAGS: at p = 8, at p in between and at infinity
+every_net() {
+    net_name=$1
+    shift
+    check "$net_name: train" run 0 train $tiny "$@" --out one.safetensors --log net
+    check "$net_name: its last line is the JSON object" json out
+    check "$net_name: the loss falls" awk -F , 'NR == 3 { before = $2 } END { exit !($2 < before) }' net/train.csv
+    check "$net_name: stopped within an epoch" run 0 train $tiny "$@" --threads 1 --steps 5 --checkpoint net.ckpt
+    check "$net_name: resumed on three threads" run 0 train --data digits:12,6 --resume net.ckpt --threads 3 \
+        --out two.safetensors
+    check "$net_name: the same model" cmp one.safetensors two.safetensors
+    for method in margin interval; do
+        check "$net_name: certified by $method and attacked" run 0 certify --data digits:12,6 --seed 1 \
+            --model one.safetensors --eps 0,0.01 --method $method --attack inf,40 --steps 2
+        check "$net_name: its last line is the JSON object" json out
+    done
+    check "$net_name: a radius for each image" run 0 certify --data digits:12,6 --seed 1 --model one.safetensors \
+        --eps 0 --csv net.csv
+    check "$net_name: seven rows" [ "$(wc -l <net.csv)" -eq 7 ]
+}
+every_net 'mlp through intervals' --bounds interval
+check 'it is trained at p = infinity' awk -F , 'NR > 1 && $5 != "inf" { exit 1 }' net/train.csv
+every_net 'hybrid' --net hybrid --epochs 0,1,0,2,3
+check 'eps grows from 0' grep -q '^1,[^,]*,[^,]*,[^,]*,8,0,' net/train.csv
+every_net 'hybrid through intervals' --net hybrid --bounds interval --epochs 0,1,0,2,3
+every_net 'conv' --net conv
+check 'another net than the checkpoint has' fails train '--net mlp: the checkpoint was trained with conv' \
+    --data digits:12,6 --resume net.ckpt --net mlp
+every_net 'conv-hybrid' --net conv-hybrid --epochs 0,1,0,2,3
+check 'its layers' [ "$(head -c 4000 one.safetensors | grep -a -o 'kind[^,]*' | tr -d '"\\\n')" = "$(
+    for layer in distance_conv distance_conv distance_conv distance_conv distance_conv distance; do
+        printf 'kind:%skind:mean_shift' $layer
+    done)kind:linearkind:tanhkind:linear" ]
+check 'the recipe of a net with a linear head' grep -a -q '^loss=crossentropy$' net.ckpt
+
 # ---- stop and resume ----
 check 'stopped after 113 of 192 steps' run 0 train $net --steps 113 --checkpoint part.ckpt --log part
 check 'four epochs were complete' [ "$(field out epochs)" = 4 ]
@@ -224,6 +271,12 @@ check 'a differing recipe is named' fails train 'the checkpoint was trained with
 check 'differing data are named' fails train '--data digits:700,200: the checkpoint was trained with digits:1500,200' \
     --data digits:700,200 --resume again.ckpt
 check 'equal settings may be repeated' run 0 train $net --resume again.ckpt --steps 114
+run 0 train --data digits:1500,200 --resume again.ckpt --steps 114 --out one.safetensors
+LC_ALL=C sed 's/^net=/xet=/; s/^hidden=/xidden=/; s/^width-factor=/xidth-factor=/; s/^features=/xeatures=/
+    s/^bounds=/xounds=/' again.ckpt >before.ckpt
+check 'a checkpoint from before there were other nets' run 0 train --data digits:1500,200 --resume before.ckpt \
+    --steps 114 --out two.safetensors
+check 'goes on as an mlp' cmp one.safetensors two.safetensors
 check 'a model is no checkpoint' fails train 'train: ' --resume whole.safetensors
 head -c 3000 part.ckpt >cut.ckpt
 check 'a checkpoint cut short' fails train 'train: ' --data digits:1500,200 --resume cut.ckpt

@@ -1,5 +1,5 @@
 #!/bin/sh
-# The C example of README.md compiles as it stands, links, and certifies with a model that train made.
+# The C examples of README.md compile as they stand; the first links, and certifies with a model that train made.
 # usage: readme.sh SOURCE BUILD C_COMPILER
 set -eu
 
@@ -13,6 +13,22 @@ awk '/^```c$/ { inside = 1; next } /^```$/ { if (inside) exit } inside' "$source
 "$3" -std=c99 -pedantic -Wall -Wextra -Werror -I"$source/include" "$work/example.c" -L"$build" -llinfdist \
     -Wl,-rpath,"$build" -o "$work/example"
 echo "ok: $(wc -l <"$work/example.c") lines compile and link"
+awk '/^```c$/ { ++block; inside = 1; next } /^```$/ { inside = 0 } inside && block > 1' "$source/README.md" >"$work/net.c"
+[ -s "$work/net.c" ] || { echo 'FAILED: README.md has no list of layers'; exit 1; }
+cat >>"$work/net.c" <<'END'
+int main(void) {
+    linfdist_context *context = NULL;
+    linfdist_model *model = NULL;
+    int ok = linfdist_context_create(NULL, &context) == LINFDIST_OK && make_net(context, &model) == LINFDIST_OK;
+    linfdist_model_destroy(model);
+    linfdist_context_destroy(context);
+    return !ok;
+}
+END
+"$3" -std=c99 -pedantic -Wall -Wextra -Werror -I"$source/include" "$work/net.c" -L"$build" -llinfdist \
+    -Wl,-rpath,"$build" -o "$work/net"
+"$work/net"
+echo 'ok: the list of layers makes a model'
 
 if [ ! -x "$build/bin/train" ]; then
     echo 'skipped: train is not built, so there is no model to run the example on'

@@ -42,6 +42,7 @@ only_in 'pthreadpool.h only in src/parallel.c' '#[[:space:]]*include.*pthreadpoo
 only_in 'jansson.h only in src/json.c' '#[[:space:]]*include.*jansson\.h' src/json.c lib src include examples
 only_in 'zlib.h only in examples/support/gzfile.c' '#[[:space:]]*include.*[<"]zlib\.h' examples/support/gzfile.c lib src include examples
 only_in 'jpeglib.h only in examples/support/jpegfile.c' '#[[:space:]]*include.*jpeglib\.h' examples/support/jpegfile.c lib src include examples
+only_in 'mpi.h only in examples/train_mpi.c' '#[[:space:]]*include.*[<"]mpi\.h' examples/train_mpi.c lib src include examples
 only_in 'malloc and free only in src/alloc.c' "${call}(malloc|calloc|realloc|free|aligned_alloc|posix_memalign|strn?dup) *\(" \
     src/alloc.c lib src
 forbid 'intrinsics only under lib/simd' '#[[:space:]]*include.*(immintrin|x86intrin|[a-z]mmintrin|arm_neon)\.h' \

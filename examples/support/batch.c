@@ -11,6 +11,7 @@ struct batches {
     int64_t epoch;                               /* that order belongs to; -1: none yet */
     uint32_t *order;                             /* a permutation of the samples */
     float *x;                                    /* batch_size x n_in */
+    float *ball;                                 /* batch_size x n_in lower ends, and as many upper ones; or NULL */
     int32_t *labels;                             /* batch_size */
     float normalized[DATASET_MAX_CHANNELS][256]; /* of every raw byte */
 };
@@ -44,6 +45,7 @@ void batches_destroy(batches *b) {
     if (!b) return;
     free(b->order);
     free(b->x);
+    free(b->ball);
     free(b->labels);
     free(b);
 }
@@ -124,4 +126,31 @@ int64_t batches_get(batches *b, int64_t epoch, int64_t batch, const float **x, c
     *x = b->x;
     *labels = b->labels;
     return count;
+}
+
+/* The ends of one channel's pixels. */
+static void fill_ball(const float *x, int64_t positions, double eps, float low, float high, float *lower,
+                      float *upper) {
+    for (int64_t i = 0; i < positions; ++i) {
+        const float below = (float)((double)x[i] - eps), above = (float)((double)x[i] + eps);
+        lower[i] = below < low ? low : below;
+        upper[i] = above > high ? high : above;
+    }
+}
+
+int batches_ball(batches *b, int64_t count, double eps_normalized, const float **lower, const float **upper,
+                 problem *what) {
+    const dataset *data = b->data;
+    const int64_t size = b->batch_size * data->n_in, positions = data->height * data->width_px;
+    if (!b->ball) b->ball = malloc(2 * (size_t)size * sizeof *b->ball);
+    if (!b->ball) return problem_set(what, "out of memory");
+    for (int64_t plane = 0; plane < count * data->channels; ++plane) {
+        const float *normalized = b->normalized[plane % data->channels];
+        float *ends = b->ball + plane * positions;
+        fill_ball(b->x + plane * positions, positions, eps_normalized, normalized[0], normalized[255], ends,
+                  ends + size);
+    }
+    *lower = b->ball;
+    *upper = b->ball + size;
+    return 0;
 }

@@ -14,5 +14,9 @@ void batches_destroy(batches *b);
 int64_t batches_per_epoch(const batches *b);
 /* How many samples; x (count x n_in, normalized) and labels point into b and are valid until the next call. */
 int64_t batches_get(batches *b, int64_t epoch, int64_t batch, const float **x, const int32_t **labels);
+/* The ball of this radius around the batch of the last batches_get, as far as it is valid pixels: lower and upper ends,
+ * count x n_in, as x. */
+int batches_ball(batches *b, int64_t count, double eps_normalized, const float **lower, const float **upper,
+                 problem *what);
 
 #endif

@@ -38,14 +38,12 @@ static void normalize(const dataset *data, int64_t n, float *x) {
 /* How many of the n images from first on are right; -1 for a problem. */
 static int64_t count_right(linfdist_run *run, double p, const dataset *data, const dataset_split *split, int64_t first,
                            int64_t n, float *x, problem *what) {
-    const float *distances;
     int32_t predicted[CHUNK];
-    int64_t right = 0, classes;
+    int64_t right = 0;
     dataset_raw(data, split, first, n, x);
     normalize(data, n, x);
     if (problem_check(what, linfdist_forward(run, x, data->n_in, n, LINFDIST_EVALUATE, (float)p)) != 0 ||
-        problem_check(what, linfdist_run_outputs(run, &distances, NULL, &classes)) != 0 ||
-        problem_check(what, linfdist_margins(distances, NULL, n, classes, predicted, NULL)) != 0)
+        problem_check(what, linfdist_run_predictions(run, predicted)) != 0)
         return -1;
     for (int64_t i = 0; i < n; ++i) right += predicted[i] == split->labels[first + i];
     return right;

@@ -4,11 +4,13 @@
 
 static const recipe recipes[] = {
     {"published", "what all recipes of the 2022 paper share", NULL,
-     "depth 5 width 5120 identity 10 scalar learned batch 512 lr 0.03 lr-steps none scalar-lr 0.006 weight-decay 0 "
-     "decay plain loss mixture clip 1 lam0 0.05 lam-end 0.0002 p-start 8 p-end 1000 eps-smooth 0 epochs-of 2022 "
-     "augment 2022 seed 2021"},
+     "net mlp depth 5 width 5120 hidden 256 width-factor 1 features 512 identity 10 scalar learned batch 512 lr 0.03 "
+     "lr-steps none scalar-lr 0.006 weight-decay 0 decay plain loss mixture bounds lipschitz clip 1 lam0 0.05 "
+     "lam-end 0.0002 p-start 8 p-end 1000 eps-smooth 0 epochs-of 2022 augment 2022 seed 2021"},
     {"published-2021", "what the recipes of the 2021 paper share: a hinge, and weight decay", "published",
      "scalar fixed lr 0.02 weight-decay 0.005 decay lp loss hinge epochs-of 2021 augment 2021 seed 2020"},
+    {"hybrid-2021", "what its nets with a linear head share: cross-entropy", "published-2021",
+     "net hybrid hidden 512 loss crossentropy mix 0"},
     {"mnist-0.1", "MNIST, certified at 0.1 (paper: 97.95 %); also the default for fashion-mnist", "published",
      "eps-train 0.3 eps-test 0.1 epochs 0,0,25,400,450"},
     {"mnist-0.3", "MNIST, certified at 0.3 (paper: 93.20 %); the default for mnist", "published",
@@ -25,8 +27,25 @@ static const recipe recipes[] = {
      "mix 0 eps-train 0.225 eps-test 0.1 epochs 0,50,0,350,400"},
     {"cifar10-2021", "CIFAR-10, certified at 8/255, of the 2021 paper (33.30 %)", "published-2021",
      "depth 6 mix 0.25 eps-train 0.1568 eps-test 8/255 epochs 0,100,0,750,800"},
+    {"mnist-hybrid-2021", "MNIST, certified at 0.3, hybrid net of the 2021 paper (93.09 %)", "hybrid-2021",
+     "depth 6 hidden 256 mix 0.5 eps-train 0.35 eps-test 0.3 epochs 0,50,50,350,400"},
+    {"fashion-mnist-hybrid-2021", "Fashion-MNIST, certified at 0.1, hybrid net of the 2021 paper (79.23 %)",
+     "hybrid-2021", "depth 6 mix 0.5 eps-train 0.11 eps-test 0.1 epochs 0,50,50,350,400"},
+    {"cifar10-hybrid-2021", "CIFAR-10, certified at 8/255, hybrid net of the 2021 paper (35.42 %)", "hybrid-2021",
+     "depth 7 eps-train 0.03451 eps-test 8/255 epochs 0,100,100,750,800"},
+    {"cifar10-conv-hybrid-2021", "CIFAR-10, certified at 8/255, convolutions under a linear head, of the 2021 paper",
+     "cifar10-hybrid-2021", "net conv-hybrid width-factor 3 features 1024"},
+    {"tiny-imagenet-2021", "TinyImageNet, certified at 1/255, hybrid net of the 2021 paper (16.31 %)", "hybrid-2021",
+     "depth 7 lr 0.04 eps-train 0.005 eps-test 1/255 epochs 0,100,200,450,500"},
+    {"cifar10-hinge-2022", "cifar10-2021 as the programs of 2022 run it again (33.30 %)", "published",
+     "depth 6 scalar fixed loss hinge mix 0.25 lr 0.02 eps-train 0.1569 eps-test 8/255 epochs 0,0,100,750,800"},
+    {"cifar10-hybrid-2022", "cifar10-hybrid-2021 as the programs of 2022 run it again", "published",
+     "net hybrid depth 7 hidden 512 loss crossentropy mix 0 lr 0.02 eps-train 0.03451 eps-test 8/255 "
+     "epochs 0,100,100,750,800"},
     {"digits", "the generated digits, under a minute; the default for digits", "published",
      "depth 5 width 128 batch 64 lam0 1 eps-train 0.3 eps-test 0.15 epochs 0,0,4,18,20"},
+    {"digits-hybrid", "the same with a hybrid net", "hybrid-2021",
+     "depth 5 width 128 hidden 64 batch 64 mix 0.5 eps-train 0.2 eps-test 0.15 epochs 0,2,4,18,20"},
 };
 
 const recipe *recipes_all(size_t *count) {
@@ -40,15 +59,16 @@ const recipe *recipes_find(const char *name) {
     return NULL;
 }
 
-const recipe *recipes_usual(const char *data) {
-    static const char *const usual[][2] = {{"digits", "digits"},
-                                           {"mnist", "mnist-0.3"},
-                                           {"fashion-mnist", "mnist-0.1"},
-                                           {"cifar10", "cifar10-8/255"},
-                                           {"tiny-imagenet", "cifar10-2/255"}};
+const recipe *recipes_usual(const char *data, int linear_head) {
+    static const char *const usual[][3] = {{"digits", "digits", "digits-hybrid"},
+                                           {"mnist", "mnist-0.3", "mnist-hybrid-2021"},
+                                           {"fashion-mnist", "mnist-0.1", "fashion-mnist-hybrid-2021"},
+                                           {"cifar10", "cifar10-8/255", "cifar10-hybrid-2021"},
+                                           {"tiny-imagenet", "cifar10-2/255", "tiny-imagenet-2021"}};
     size_t length = strcspn(data, ":");
     for (size_t i = 0; i < sizeof usual / sizeof *usual; ++i)
-        if (strlen(usual[i][0]) == length && memcmp(usual[i][0], data, length) == 0) return recipes_find(usual[i][1]);
+        if (strlen(usual[i][0]) == length && memcmp(usual[i][0], data, length) == 0)
+            return recipes_find(usual[i][linear_head ? 2 : 1]);
     return &recipes[0];
 }
 

@@ -14,8 +14,9 @@ typedef struct recipe {
 const recipe *recipes_all(size_t *count);
 /* NULL when there is none of this name. */
 const recipe *recipes_find(const char *name);
-/* The default for a data set (as given to --data); the published one nearest to it where it has none of its own. */
-const recipe *recipes_usual(const char *data);
+/* The default for a data set (as given to --data) and nets with or without a linear head; the published one nearest to
+ * it where it has none of its own. */
+const recipe *recipes_usual(const char *data, int linear_head);
 /* Sets the flags that are still unset to the recipe's values, as ARG_GIVEN or ARG_DEFAULTED. */
 int recipe_apply(const recipe *r, arg *args, size_t count, arg_origin origin, problem *what);
 

@@ -13,10 +13,16 @@ static void fill_flags(settings *s) {
         {"data", ARG_TEXT, &s->data, 0, 0, "SET", DATASET_SPECS " (default: digits)", 0, 0},
         {"recipe", ARG_TEXT, &s->recipe, 0, 0, "NAME", "published values for all flags below that are not given", 0, 0},
         {"list-recipes", ARG_STOP, &s->list_recipes, 0, 0, "", "print all recipes, and nothing else", 0, 0},
-        {"depth", ARG_COUNT, &s->depth, 1, 1000, "N", "distance layers", 1, 0},
-        {"width", ARG_COUNT, &s->width, 1, 1e6, "N", "neurons of a hidden layer", 1, 0},
+        {"net", ARG_CHOICE, &s->net, 0, 0, "mlp|hybrid|conv|conv-hybrid",
+         "hybrid: distances under a linear head", 1, 0},
+        {"depth", ARG_COUNT, &s->depth, 1, 1000, "N", "mlp, hybrid: layers with weights", 1, 0},
+        {"width", ARG_COUNT, &s->width, 1, 1e6, "N", "mlp, hybrid: neurons of a distance layer", 1, 0},
+        {"hidden", ARG_COUNT, &s->hidden, 1, 1e6, "N", "hybrid, conv-hybrid: hidden neurons of the linear head", 1, 0},
+        {"width-factor", ARG_COUNT, &s->width_factor, 1, 1e4, "N", "conv, conv-hybrid: 32 N and 64 N channels", 1, 0},
+        {"features", ARG_COUNT, &s->features, 1, 1e6, "N", "conv, conv-hybrid: neurons of the dense layer", 1, 0},
         {"identity", ARG_REAL, &s->identity, 0, 1e6, "V", "initial weights of -V on the diagonal; 0: none", 1, 0},
-        {"scalar", ARG_CHOICE, &s->scalar, 0, 0, "fixed|learned", "factor of the logits", 1, 0},
+        {"scalar", ARG_CHOICE, &s->scalar, 0, 0, "fixed|learned",
+         "factor of the logits -d; no linear head has it", 1, 0},
         {"epochs", ARG_EPOCHS, s->epochs, 0, 1e6, "a,b,c,d,T", "eps grows over a..b, p over c..d, T in all", 1, 0},
         {"epochs-of", ARG_CHOICE, &s->epochs_of, 0, 0, "2021|2022",
          "2021: eps grows over a..a+c, p over b..d, lr is constant until b", 1, 0},
@@ -24,6 +30,8 @@ static void fill_flags(settings *s) {
         {"eps-test", ARG_REAL, &s->eps_test, 0, 1e3, "R", "radius that is certified, by the margin", 1, 0},
         {"eps-smooth", ARG_REAL, &s->eps_smooth, 0, 0.999, "R", "eps grows smoothly, quartic up to R; 0: linear", 1, 0},
         {"loss", ARG_CHOICE, &s->loss, 0, 0, "mixture|hinge|crossentropy", "what is minimised", 1, 0},
+        {"bounds", ARG_CHOICE, &s->bounds, 0, 0, "lipschitz|interval",
+         "of the outputs: values -+ eps, or as below", 1, 0},
         {"mix", ARG_REAL, &s->mix, 0, 1, "V", "hinge: weight of its mean (0.25); crossentropy: of logits (0)", 1, 0},
         {"clip", ARG_REAL, &s->clip, 0, 1e6, "V", "mixture: largest value of its hinge", 1, 0},
         {"lam0", ARG_REAL, &s->lam0, 0, 1e6, "V", "mixture: weight of its cross-entropy at the start", 1, 0},
@@ -58,7 +66,7 @@ static int apply_recipes(settings *s, problem *what) {
         if (recipe_apply(asked, s->flags, SETTINGS_FLAGS, ARG_GIVEN, what) != 0) return -1;
     }
     if (s->resume) return 0;
-    return recipe_apply(recipes_usual(s->data), s->flags, SETTINGS_FLAGS, ARG_DEFAULTED, what);
+    return recipe_apply(recipes_usual(s->data, settings_linear_head(s)), s->flags, SETTINGS_FLAGS, ARG_DEFAULTED, what);
 }
 
 /* With the constants of its authors. */
@@ -97,11 +105,15 @@ int32_t settings_decay(const settings *s) {
     return decays[s->decay];
 }
 
+int settings_linear_head(const settings *s) {
+    return s->net == NET_HYBRID || s->net == NET_CONV_HYBRID;
+}
+
 static void print_recipes(FILE *out) {
     size_t count;
     const recipe *all = recipes_all(&count);
     for (size_t i = 0; i < count; ++i)
-        fprintf(out, "  %-18s %s%s%s:\n                     %s\n", all[i].name, all[i].summary,
+        fprintf(out, "  %-26s %s%s%s:\n                             %s\n", all[i].name, all[i].summary,
                 all[i].base ? "; based on " : "", all[i].base ? all[i].base : "", all[i].values);
 }
 
@@ -110,8 +122,12 @@ static void print_help(FILE *out, const settings *s) {
                  "Trains an l_inf-distance net, certifies it, and ends with one JSON object on stdout.\n\n");
     args_print_help(out, s->flags, SETTINGS_FLAGS);
     fprintf(out, "\nFlags that are not given take the values of --recipe; without one, those of the default recipe of\n"
-                 "the data set; with --resume, those of the checkpoint. Recipes:\n");
+                 "the data set and the kind of net; with --resume, those of the checkpoint. Recipes:\n");
     print_recipes(out);
+    fprintf(out,
+            "\n--bounds interval trains through the interval bounds of every layer, at p = infinity from the start:\n"
+            "--p-start and --p-end do not count, and c..d of --epochs is lambda's alone. Only nets with a linear head\n"
+            "(hybrid, conv-hybrid) may begin at eps = 0.\n");
     fprintf(out,
             "\nLogs of --log, with accuracies as fractions; examples/plot.sh draws them:\n"
             "  train.csv      every epoch: the augmented images it trained on, at their p\n"
@@ -163,9 +179,11 @@ static int find_value(const char *state, const char *name, char *value, size_t s
 
 /* As find_value, for a flag. The first checkpoints had not all of them: what was done before there was a choice. */
 static int find_stored(const char *state, const char *name, char *value, size_t size, problem *what) {
-    static const char *const later[][2] = {
-        {"scalar", "learned"}, {"epochs-of", "2022"}, {"eps-smooth", "0"}, {"loss", "mixture"},   {"mix", "0"},
-        {"clip", "1"},         {"lr-steps", "none"},  {"augment", "2022"}, {"weight-decay", "0"}, {"decay", "plain"}};
+    static const char *const later[][2] = {{"scalar", "learned"}, {"epochs-of", "2022"}, {"eps-smooth", "0"},
+                                           {"loss", "mixture"},   {"mix", "0"},          {"clip", "1"},
+                                           {"lr-steps", "none"},  {"augment", "2022"},   {"weight-decay", "0"},
+                                           {"decay", "plain"},    {"net", "mlp"},        {"hidden", "256"},
+                                           {"features", "512"},   {"width-factor", "1"}, {"bounds", "lipschitz"}};
     if (find_value(state, name, value, size, what) == 0) return 0;
     for (size_t i = 0; i < sizeof later / sizeof *later; ++i)
         if (strcmp(later[i][0], name) == 0) return snprintf(value, size, "%s", later[i][1]) > 0 ? 0 : -1;

@@ -7,11 +7,12 @@
 
 #include <stdint.h>
 
-#define SETTINGS_FLAGS 33
+#define SETTINGS_FLAGS 38
 
 typedef struct settings {
     const char *data, *recipe, *out, *checkpoint, *resume, *log;
-    int64_t depth, width, scalar, batch, epochs[ARG_EPOCHS_COUNT], epochs_of, threads, steps, loss, decay, augment;
+    int64_t net, depth, width, hidden, width_factor, features, scalar, batch, epochs[ARG_EPOCHS_COUNT], epochs_of;
+    int64_t threads, steps, loss, bounds, decay, augment;
     uint64_t seed;
     double identity, eps_train, eps_smooth, eps_test, mix, clip, lam0, lam_end, p_start, p_end, lr, scalar_lr;
     double weight_decay;
@@ -21,8 +22,10 @@ typedef struct settings {
 } settings;
 
 /* Values of the choices, in the order of their words. */
+enum { NET_MLP, NET_HYBRID, NET_CONV, NET_CONV_HYBRID };
 enum { SCALAR_FIXED, SCALAR_LEARNED };
 enum { EPOCHS_OF_2021, EPOCHS_OF_2022 };
+enum { BOUNDS_LIPSCHITZ, BOUNDS_INTERVAL };
 
 /* Where a training stands: the next step, and what its unfinished epoch has summed up so far. */
 typedef struct position {
@@ -37,6 +40,8 @@ int settings_parse(settings *s, int argc, char **argv, problem *what);
 /* What the choices mean to the library. */
 linfdist_loss settings_loss(const settings *s);
 int32_t settings_decay(const settings *s);
+/* 1 where the net ends with a linear head, whose outputs are logits; 0 where they are distances. */
+int settings_linear_head(const settings *s);
 /* What --help or --list-recipes asked for. */
 void settings_print(const settings *s, FILE *out);
 

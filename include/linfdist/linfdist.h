@@ -491,6 +491,43 @@ LINFDIST_API linfdist_status linfdist_run_find_gradient(linfdist_run *run, const
 /* Gradients accumulate over backward calls until this. Errors: STATE (inference run). */
 LINFDIST_API linfdist_status linfdist_run_zero_gradients(linfdist_run *run);
 
+/* ---- several workers --------------------------------------------------------------------------------------------- */
+
+/* Processes or threads that train one model together. Each has a model of its own, all with the same bits, and a run on
+ * its part of every batch, of at least one sample. Hooks join them, so that all take the step that one worker would
+ * take on the whole batch, up to the rounding of the sums (docs/threading.md):
+ *   linfdist_forward (TRAIN)       sum_means once with the number of samples, then once per MEAN_SHIFT layer
+ *   linfdist_run_loss              none: its value and gradients are this worker's part of the mean over all samples;
+ *                                  the parts of all workers add up to it. A loss of your own must do the same
+ *   linfdist_backward              sum_means once per MEAN_SHIFT layer
+ *   linfdist_run_reduce_gradients  sum_gradients once per tensor that is trained, in the order of the tensors
+ * Passes in EVALUATE call no hook and are the worker's own. */
+
+/* Replaces values by their sums over all workers, each element on its own, the same bits on every worker; every worker
+ * makes the same calls in the same order. 0 for success. Called by the thread that called the library, in the default
+ * floating-point environment. It must return, and not use this run or its model. */
+typedef int32_t (*linfdist_sum_means_fn)(void *user, double *values, size_t count);
+typedef int32_t (*linfdist_sum_gradients_fn)(void *user, float *values, size_t count);
+
+typedef struct linfdist_run_hooks {
+    size_t struct_size;
+    linfdist_sum_means_fn sum_means; /* both are needed */
+    linfdist_sum_gradients_fn sum_gradients;
+    void *user; /* or NULL; the caller's, alive as long as the hooks are set */
+} linfdist_run_hooks;
+
+/* hooks, which are copied, or NULL to remove them. A forward pass that waits for its backward no longer does. A hook
+ * that fails makes its call LINFDIST_ERROR_IO: a forward pass then leaves the run without results and the model as it
+ * was, a backward pass or a reduction leaves zero gradients. A worker whose call fails for a reason of its own leaves
+ * the others waiting in theirs: ending them is up to the program. Errors: INVALID_ARGUMENT (a hook that is NULL), STATE
+ * (an inference run). */
+LINFDIST_API linfdist_status linfdist_run_set_hooks(linfdist_run *run, const linfdist_run_hooks *hooks);
+/* Makes the run's gradients the sums over all workers: after the last linfdist_backward, before the optimizer's step,
+ * which refuses gradients of one worker alone (STATE). From then on a backward is refused (STATE) until
+ * linfdist_run_zero_gradients. Without hooks it does nothing. Errors: IO (a hook), STATE (an inference run; no backward
+ * pass since the last reduction or zeroing). */
+LINFDIST_API linfdist_status linfdist_run_reduce_gradients(linfdist_run *run);
+
 /* ---- losses ---------------------------------------------------------------------------------------------------- */
 
 /* All on logits z and margins m, where m of the label's column is 0 by definition. A loss is a term of the margins plus
@@ -619,7 +656,7 @@ LINFDIST_API void linfdist_optimizer_destroy(linfdist_optimizer *optimizer);
 /* One linfdist_adam_update of every parameter, with the weight decay that the options ask for, from the run's
  * gradients, which must belong to the same model (SHAPE otherwise, STATE for an inference run) and be finite
  * (NOT_FINITE otherwise, nothing changed). lr for weights and biases, scalar_lr for the scalar, both in [0, 2^100], and
- * lr weight_decay <= 1. STATE: the l_p decay before the run's first backward pass. */
+ * lr weight_decay <= 1. STATE: the l_p decay before the run's first backward pass; gradients of one worker alone. */
 LINFDIST_API linfdist_status linfdist_optimizer_step(linfdist_optimizer *optimizer, const linfdist_run *run, double lr,
                                                      double scalar_lr);
 /* First and second moments of the model's tensor index (RANGE for others), as views; data is NULL for running means.

@@ -134,8 +134,8 @@ void lfd_gemm(size_t m, size_t n, size_t k, const float *a, size_t a_stride, lfd
                  (inc_t)c_stride, 1, NULL, &runtime);
 }
 
-const char *lfd_gemm_name(void) {
-    return "blis";
+const char *lfd_gemm_configuration(void) {
+    return bli_arch_string(bli_arch_query_id());
 }
 
 #else
@@ -156,8 +156,8 @@ void lfd_gemm(size_t m, size_t n, size_t k, const float *a, size_t a_stride, lfd
     }
 }
 
-const char *lfd_gemm_name(void) {
-    return "plain";
+const char *lfd_gemm_configuration(void) {
+    return "none";
 }
 
 #endif

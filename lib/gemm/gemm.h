@@ -48,7 +48,8 @@ typedef enum lfd_gemm_order { LFD_GEMM_PLAIN, LFD_GEMM_TRANSPOSED } lfd_gemm_ord
  * takes memory of its own for it and ends the process without: for the bench and tests, not for the library. */
 void lfd_gemm(size_t m, size_t n, size_t k, const float *a, size_t a_stride, lfd_gemm_order a_order, const float *b,
               size_t b_stride, lfd_gemm_order b_order, float *c, size_t c_stride);
-/* "blis" or "plain". */
-const char *lfd_gemm_name(void);
+/* The configuration whose kernels lfd_gemm runs, in BLIS's words: "zen3", "skx", "haswell", "generic" (no kernels for
+ * this processor). "none" without BLIS. Static text. */
+const char *lfd_gemm_configuration(void);
 
 #endif

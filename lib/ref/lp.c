@@ -54,22 +54,42 @@ void lfd_ref_lp_forward(const lfd_shape *s, const lfd_power *power, const float 
 
 /* dy/dx_i = sign(t) (|t| / y)^(p-1) of one difference, 0 below the cut. */
 static float factor(const lfd_power *power, float difference, float inverse, float cut) {
-    if (power->integer) return integer_gradient(difference * inverse, power->integer);
     float distance = fabsf(difference);
     if (!(distance >= cut)) return 0.0f;
     return copysignf(power_of(distance * inverse, power->exponent), difference);
 }
 
 /* All columns of one output of one sample. */
-static void backward_output(const lfd_power *power, size_t n_in, const float *x, const float *w, float y, float grad_y,
-                            float *grad_x, float *grad_w) {
+static void general_backward(const lfd_power *power, size_t n_in, const float *x, const float *w, float y, float grad_y,
+                           float *grad_x, float *grad_w) {
     float scale = y < LFD_TINY ? LFD_TINY_SCALE : 1.0f;
-    float numerator = power->integer ? 1.0f : POWER_SCALE;
-    float inverse = y > 0.0f ? numerator / (y * scale) : 0.0f;
+    float inverse = y > 0.0f ? POWER_SCALE / (y * scale) : 0.0f;
     float cut = y > 0.0f ? y * scale * power->backward_cut : INFINITY;
     for (size_t i = 0; i < n_in; ++i) {
+        float gradient = factor(power, (x[i] - w[i]) * scale, inverse, cut) * grad_y;
+        if (grad_x) grad_x[i] += gradient;
+        if (grad_w) grad_w[i] -= gradient;
+    }
+}
+
+/* 1 when grad_y / y^(n - 1), the given product, may stand before the plain power of the difference. */
+static int is_plain(float y, float grad_y, float product) {
+    if (!(y >= LFD_PLAIN_LOW && y <= LFD_PLAIN_HIGH)) return 0;
+    return grad_y == 0.0f || (fabsf(product) >= LFD_PLAIN_FACTOR_LOW && fabsf(product) <= LFD_PLAIN_FACTOR_HIGH);
+}
+
+/* The same for a small integer p: grad_y / y^(n - 1) sign(t) |t|^(n - 1), or the powers of t / y where that could
+ * overflow or underflow. */
+static void integer_backward(const lfd_power *power, size_t n_in, const float *x, const float *w, float y, float grad_y,
+                             float *grad_x, float *grad_w) {
+    float scale = y < LFD_TINY ? LFD_TINY_SCALE : 1.0f;
+    float inverse = y > 0.0f ? 1.0f / (y * scale) : 0.0f;
+    float product = integer_gradient(inverse, power->integer) * grad_y;
+    int plain = is_plain(y, grad_y, product);
+    for (size_t i = 0; i < n_in; ++i) {
         float difference = (x[i] - w[i]) * scale;
-        float gradient = factor(power, difference, inverse, cut) * grad_y;
+        float gradient = plain ? integer_gradient(difference, power->integer) * product
+                               : integer_gradient(difference * inverse, power->integer) * grad_y;
         if (grad_x) grad_x[i] += gradient;
         if (grad_w) grad_w[i] -= gradient;
     }
@@ -87,7 +107,8 @@ void lfd_ref_lp_backward(const lfd_shape *s, const lfd_power *power, const float
     clear_negative_zeros(grad_w, s->n_out, s->n_in, s->w_stride);
     for (size_t b = 0; b < s->batch; ++b)
         for (size_t o = 0; o < s->n_out; ++o)
-            backward_output(power, s->n_in, x + b * s->x_stride, w + o * s->w_stride, y[b * s->y_stride + o],
-                            grad_y[b * s->y_stride + o], grad_x ? grad_x + b * s->x_stride : NULL,
-                            grad_w ? grad_w + o * s->w_stride : NULL);
+            (power->integer ? integer_backward : general_backward)(
+                power, s->n_in, x + b * s->x_stride, w + o * s->w_stride, y[b * s->y_stride + o],
+                grad_y[b * s->y_stride + o], grad_x ? grad_x + b * s->x_stride : NULL,
+                grad_w ? grad_w + o * s->w_stride : NULL);
 }

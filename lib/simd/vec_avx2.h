@@ -12,8 +12,12 @@ enum {
     LANES = 8,
     LINF_ROWS_X = 2, /* register tiles of 16 registers in all */
     LINF_ROWS_W = 4,
+    LINF_TALL = 8, /* packed rows, by one vector of outputs */
+    LINF_SHORT = 4,
     BOUNDS_ROWS_X = 1,
     BOUNDS_ROWS_W = 4,
+    BOUNDS_TALL = 4,
+    BOUNDS_SHORT = 4,
     PANEL_ROWS_X = 4,
     GENERAL_ROWS_X = 1,
     GRADIENT_ROWS_X = 2,
@@ -50,7 +54,18 @@ static inline vf vf_min(vf a, vf b) { return _mm256_min_ps(a, b); }
 static inline vf vf_abs(vf a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
 /* a - b as the fused a * 1 - b: the same rounding, on the multipliers' ports. */
 static inline vf vf_difference(vf a, vf b) { return _mm256_fmsub_ps(a, _mm256_set1_ps(1.0f), b); }
-static inline vf vf_max_magnitude(vf a, vf b) { return _mm256_max_ps(a, vf_abs(b)); }
+/* With one number for all lanes of one side: a plain subtraction, since all ports are busy alike. */
+static inline vf vf_number_minus(float a, vf b) { return _mm256_sub_ps(_mm256_set1_ps(a), b); }
+static inline vf vf_minus_number(vf a, float b) { return _mm256_sub_ps(a, _mm256_set1_ps(b)); }
+/* max(a, b) for a >= +0, and min(a, b) for a <= -0: as integers, which every port compares. */
+static inline vf vf_max_above_zero(vf a, vf b) {
+    return _mm256_castsi256_ps(_mm256_max_epi32(_mm256_castps_si256(a), _mm256_castps_si256(b)));
+}
+static inline vf vf_min_below_zero(vf a, vf b) {
+    return _mm256_castsi256_ps(_mm256_max_epu32(_mm256_castps_si256(a), _mm256_castps_si256(b)));
+}
+/* max(a, |b|) for a >= +0. */
+static inline vf vf_max_magnitude(vf a, vf b) { return vf_max_above_zero(a, vf_abs(b)); }
 static inline vf vf_copysign(vf magnitude, vf sign) {
     vf sign_bit = _mm256_set1_ps(-0.0f);
     return _mm256_or_ps(_mm256_andnot_ps(sign_bit, magnitude), _mm256_and_ps(sign_bit, sign));
@@ -73,6 +88,10 @@ static inline vf vf_sign(vf a) {
 }
 
 static inline vi vi_add(vi a, vi b) { return _mm256_add_epi32(a, b); }
+static inline vi vi_load(const int32_t *p) { return _mm256_loadu_si256((const __m256i *)(const void *)p); }
+static inline void vi_store(int32_t *p, vi a) { _mm256_storeu_si256((__m256i *)(void *)p, a); }
+/* a where the mask is set, b elsewhere. */
+static inline vi vi_select(vm m, vi a, vi b) { return _mm256_blendv_epi8(b, a, _mm256_castps_si256(m)); }
 /* x = 2^exponent mantissa with the mantissa in [1, 2), for normal positive x. */
 static inline vf vf_exponent(vf x) {
     return _mm256_cvtepi32_ps(_mm256_sub_epi32(_mm256_srli_epi32(_mm256_castps_si256(x), 23), _mm256_set1_epi32(127)));
@@ -88,6 +107,12 @@ static inline vf vf_lookup(const float table[16], vf x) {
     vf high = _mm256_permutevar8x32_ps(_mm256_loadu_ps(table + 8), index);
     return _mm256_blendv_ps(low, high, _mm256_castsi256_ps(_mm256_slli_epi32(index, 28)));
 }
+/* 2^(k/8) for shifted = k/8 + 1.5 2^20, whose low bits are the integer k, from power.h's table. */
+static inline vf vf_from_eighths(const int32_t table[16], vf shifted) {
+    __m256i k = _mm256_castps_si256(shifted);
+    __m256i bits = _mm256_permutevar8x32_epi32(_mm256_loadu_si256((const __m256i *)(const void *)table), k);
+    return _mm256_castsi256_ps(_mm256_add_epi32(bits, _mm256_slli_epi32(k, 20)));
+}
 /* a 2^k for shifted = k + 1.5 2^23, whose low bits are the integer k. */
 static inline vf vf_scale_by_power(vf a, vf shifted) {
     __m256i power = _mm256_slli_epi32(_mm256_castps_si256(shifted), 23);
@@ -98,9 +123,6 @@ static inline __m256i compress_lanes(vm m) {
     return _mm256_cvtepu8_epi32(_mm_cvtsi64_si128((long long)compress_table[vm_bits(m)]));
 }
 /* Writes the lanes of a that the mask chooses, in order; what follows them up to LANES is overwritten too. */
-static inline void vf_compress_store(float *p, vf a, vm m) {
-    _mm256_storeu_ps(p, _mm256_permutevar8x32_ps(a, compress_lanes(m)));
-}
 static inline void vi_compress_store(int32_t *p, vi a, vm m) {
     _mm256_storeu_si256((__m256i *)(void *)p, _mm256_permutevar8x32_epi32(a, compress_lanes(m)));
 }
@@ -118,6 +140,24 @@ static inline void vf_columns_4(vf out[4], const float *const *rows, size_t i) {
     ab = _mm256_castps_pd(_mm256_unpackhi_ps(a, b)), cd = _mm256_castps_pd(_mm256_unpackhi_ps(c, d));
     out[2] = _mm256_castpd_ps(_mm256_unpacklo_pd(ab, cd));
     out[3] = _mm256_castpd_ps(_mm256_unpackhi_pd(ab, cd));
+}
+/* Lane i of vector j <-> lane j of vector i. */
+static inline void vf_transpose(vf v[8]) {
+    vf t[8];
+    for (int i = 0; i < 8; i += 4) { /* within the halves: 4 x 4 blocks */
+        vf a = _mm256_unpacklo_ps(v[i], v[i + 1]), b = _mm256_unpackhi_ps(v[i], v[i + 1]);
+        vf c = _mm256_unpacklo_ps(v[i + 2], v[i + 3]), d = _mm256_unpackhi_ps(v[i + 2], v[i + 3]);
+        t[i] = _mm256_shuffle_ps(a, c, 0x44), t[i + 1] = _mm256_shuffle_ps(a, c, 0xee);
+        t[i + 2] = _mm256_shuffle_ps(b, d, 0x44), t[i + 3] = _mm256_shuffle_ps(b, d, 0xee);
+    }
+    for (int i = 0; i < 4; ++i) { /* then the blocks */
+        v[i] = _mm256_permute2f128_ps(t[i], t[i + 4], 0x20);
+        v[i + 4] = _mm256_permute2f128_ps(t[i], t[i + 4], 0x31);
+    }
+}
+/* One number from each of LANES places. */
+static inline vf vf_gather(float *const p[8]) {
+    return _mm256_setr_ps(*p[0], *p[1], *p[2], *p[3], *p[4], *p[5], *p[6], *p[7]);
 }
 
 static inline __m128 half_max(vf a) {

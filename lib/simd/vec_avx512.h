@@ -8,10 +8,14 @@
 
 enum {
     LANES = 16,
-    LINF_ROWS_X = 6, /* register tile of the l_inf kernels: 24 accumulators of 32 registers */
+    LINF_ROWS_X = 6, /* register tile of a few rows: 24 accumulators of 32 registers */
     LINF_ROWS_W = 4,
+    LINF_TALL = 16, /* register tiles of packed rows, by one vector of outputs: the usual one and that of the rest */
+    LINF_SHORT = 8,
     BOUNDS_ROWS_X = 3, /* two accumulators each */
     BOUNDS_ROWS_W = 4,
+    BOUNDS_TALL = 8,
+    BOUNDS_SHORT = 4,
     PANEL_ROWS_X = 6,   /* register tile of the l_p forward: rows of x by two vectors of outputs */
     GENERAL_ROWS_X = 3, /* the same for any p */
     GRADIENT_ROWS_X = 6,
@@ -45,8 +49,18 @@ static inline vf vf_min(vf a, vf b) { return _mm512_min_ps(a, b); }
 static inline vf vf_abs(vf a) { return _mm512_abs_ps(a); }
 /* a - b as the fused a * 1 - b: the same rounding, on the multipliers' ports. */
 static inline vf vf_difference(vf a, vf b) { return _mm512_fmsub_ps(a, _mm512_set1_ps(1.0f), b); }
-/* max(|a|, |b|) in one instruction. */
+/* The same with one number for all lanes of one side, straight from memory. */
+static inline vf vf_number_minus(float a, vf b) { return vf_difference(_mm512_set1_ps(a), b); }
+static inline vf vf_minus_number(vf a, float b) { return vf_difference(a, _mm512_set1_ps(b)); }
+/* max(a, |b|) for a >= +0, in one instruction. */
 static inline vf vf_max_magnitude(vf a, vf b) { return _mm512_range_ps(a, b, 0x0b); }
+/* max(a, b) for a >= +0, and min(a, b) for a <= -0: as integers, which every port compares. */
+static inline vf vf_max_above_zero(vf a, vf b) {
+    return _mm512_castsi512_ps(_mm512_max_epi32(_mm512_castps_si512(a), _mm512_castps_si512(b)));
+}
+static inline vf vf_min_below_zero(vf a, vf b) {
+    return _mm512_castsi512_ps(_mm512_max_epu32(_mm512_castps_si512(a), _mm512_castps_si512(b)));
+}
 static inline vf vf_copysign(vf magnitude, vf sign) {
     __m512i bits = _mm512_ternarylogic_epi32(_mm512_castps_si512(magnitude), _mm512_castps_si512(sign),
                                              _mm512_set1_epi32(INT32_MIN), 0xd8); /* third ? second : first */
@@ -70,12 +84,22 @@ static inline vf vf_sign(vf a) {
 }
 
 static inline vi vi_add(vi a, vi b) { return _mm512_add_epi32(a, b); }
+static inline vi vi_load(const int32_t *p) { return _mm512_loadu_si512(p); }
+static inline void vi_store(int32_t *p, vi a) { _mm512_storeu_si512(p, a); }
+/* a where the mask is set, b elsewhere. */
+static inline vi vi_select(vm m, vi a, vi b) { return _mm512_mask_blend_epi32(m, b, a); }
 /* x = 2^exponent mantissa with the mantissa in [1, 2), for normal positive x. */
 static inline vf vf_exponent(vf x) { return _mm512_getexp_ps(x); }
 static inline vf vf_mantissa(vf x) { return _mm512_getmant_ps(x, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_src); }
 /* The entry that the top four bits of x's mantissa choose. */
 static inline vf vf_lookup(const float table[16], vf x) {
     return _mm512_permutexvar_ps(_mm512_srli_epi32(_mm512_castps_si512(x), 19), _mm512_loadu_ps(table));
+}
+/* 2^(k/8) for shifted = k/8 + 1.5 2^20, whose low bits are the integer k, from power.h's table. */
+static inline vf vf_from_eighths(const int32_t table[16], vf shifted) {
+    __m512i k = _mm512_castps_si512(shifted);
+    __m512i bits = _mm512_permutexvar_epi32(k, _mm512_loadu_si512(table));
+    return _mm512_castsi512_ps(_mm512_add_epi32(bits, _mm512_slli_epi32(k, 20)));
 }
 /* a 2^k for shifted = k + 1.5 2^23, whose low bits are the integer k. */
 static inline vf vf_scale_by_power(vf a, vf shifted) {
@@ -85,7 +109,6 @@ static inline vf vf_scale_by_power(vf a, vf shifted) {
 
 /* Writes the lanes of a that the mask chooses, in order; what follows them up to LANES is overwritten too (faster than
  * a compressing store). */
-static inline void vf_compress_store(float *p, vf a, vm m) { _mm512_storeu_ps(p, _mm512_maskz_compress_ps(m, a)); }
 static inline void vi_compress_store(int32_t *p, vi a, vm m) {
     _mm512_storeu_si512(p, _mm512_maskz_compress_epi32(m, a));
 }
@@ -108,6 +131,27 @@ static inline void vf_columns_4(vf out[4], const float *const *rows, size_t i) {
     ab = _mm512_castps_pd(_mm512_unpackhi_ps(a, b)), cd = _mm512_castps_pd(_mm512_unpackhi_ps(c, d));
     out[2] = _mm512_castpd_ps(_mm512_unpacklo_pd(ab, cd));
     out[3] = _mm512_castpd_ps(_mm512_unpackhi_pd(ab, cd));
+}
+/* Lane i of vector j <-> lane j of vector i. */
+static inline void vf_transpose(vf v[16]) {
+    vf t[16];
+    for (int i = 0; i < 16; i += 4) { /* within the quarters: 4 x 4 blocks */
+        vf a = _mm512_unpacklo_ps(v[i], v[i + 1]), b = _mm512_unpackhi_ps(v[i], v[i + 1]);
+        vf c = _mm512_unpacklo_ps(v[i + 2], v[i + 3]), d = _mm512_unpackhi_ps(v[i + 2], v[i + 3]);
+        t[i] = _mm512_shuffle_ps(a, c, 0x44), t[i + 1] = _mm512_shuffle_ps(a, c, 0xee);
+        t[i + 2] = _mm512_shuffle_ps(b, d, 0x44), t[i + 3] = _mm512_shuffle_ps(b, d, 0xee);
+    }
+    for (int i = 0; i < 4; ++i) { /* then the blocks */
+        vf a = _mm512_shuffle_f32x4(t[i], t[i + 4], 0x88), b = _mm512_shuffle_f32x4(t[i], t[i + 4], 0xdd);
+        vf c = _mm512_shuffle_f32x4(t[i + 8], t[i + 12], 0x88), d = _mm512_shuffle_f32x4(t[i + 8], t[i + 12], 0xdd);
+        v[i] = _mm512_shuffle_f32x4(a, c, 0x88), v[i + 8] = _mm512_shuffle_f32x4(a, c, 0xdd);
+        v[i + 4] = _mm512_shuffle_f32x4(b, d, 0x88), v[i + 12] = _mm512_shuffle_f32x4(b, d, 0xdd);
+    }
+}
+/* One number from each of LANES places. */
+static inline vf vf_gather(float *const p[16]) {
+    return _mm512_setr_ps(*p[0], *p[1], *p[2], *p[3], *p[4], *p[5], *p[6], *p[7], *p[8], *p[9], *p[10], *p[11], *p[12],
+                          *p[13], *p[14], *p[15]);
 }
 
 /* out[i] = the largest lane of the i-th vector. */

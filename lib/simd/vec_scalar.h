@@ -38,6 +38,11 @@ static inline vf vf_exponent(vf x) { return (vf)((vi_from_bits(x) >> 23) - 127);
 static inline vf vf_mantissa(vf x) { return vf_from_bits((vi_from_bits(x) & 0x007fffff) | 0x3f800000); }
 /* The entry that the top four bits of x's mantissa choose. */
 static inline vf vf_lookup(const float table[16], vf x) { return table[(vi_from_bits(x) >> 19) & 15]; }
+/* 2^(k/8) for shifted = k/8 + 1.5 2^20, whose low bits are the integer k, from power.h's table. */
+static inline vf vf_from_eighths(const int32_t table[16], vf shifted) {
+    uint32_t k = (uint32_t)vi_from_bits(shifted);
+    return vf_from_bits((vi)((uint32_t)table[k & 7] + (k << 20)));
+}
 /* a 2^k for shifted = k + 1.5 2^23, whose low bits are the integer k. */
 static inline vf vf_scale_by_power(vf a, vf shifted) {
     return vf_from_bits((vi)((uint32_t)vi_from_bits(a) + ((uint32_t)vi_from_bits(shifted) << 23)));

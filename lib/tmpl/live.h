@@ -1,108 +1,181 @@
-/* At large p few terms matter: these find them with lanes over columns (a comparison is exact in any order) and collect
- * them in column order, so that powers run over full vectors and sums in the one fixed order. How many matter depends
- * on the data, so a sample chooses between this and computing all terms; the choice decides no bit. */
+/* At large p few terms matter, and in trained nets they are the same ones for most samples: those of a few columns of
+ * each output. So LANES rows of x go through together, one per lane, and for each output only the columns are looked at
+ * where some row can differ enough. Those are found with lanes over columns from the least and the largest x of each
+ * column, for LANES x LANES terms at a time: rounded subtraction is monotone, so no term that matters is missed, and what
+ * is found in excess is sorted out term by term. */
 
 enum {
-    LIVE_COLUMNS = 128,   /* columns per visit: a block of rows of w, so narrow, stays in L1 */
-    LIVE_CAPACITY = 1024, /* terms collected between two flushes */
-    LIVE_OUTPUTS = 32,    /* outputs whose terms are collected together, at most */
-    LIVE_SAMPLE = 4       /* outputs of which a sample is taken */
+    LIVE_COLUMNS = 128,   /* columns per visit */
+    LIVE_OUTPUTS = 32,    /* outputs whose terms are looked for together */
+    LIVE_CAPACITY = 512,  /* places found between two flushes */
+    LIVE_SAMPLE = 4,      /* a sample takes every LIVE_SAMPLE-th output */
+    LIVE_AHEAD = 3,       /* rows of w that are fetched in advance */
+    LIVE_TOGETHER = 32,   /* places whose terms are computed before they are added; a multiple of LANES */
+    LIVE_AT_ONCE = 4      /* places whose powers are interleaved */
 };
-/* Share of terms that matter below which collecting them beats computing all, and below which whole visits without
- * one are common enough to look for them first. Measured. */
-static const float LIVE_FEW = 0.2f, LIVE_RARE = 0.06f;
 
-/* Terms of one row of x, waiting for their powers: those of outputs [first, ...), in order. */
-typedef struct live_terms {
-    size_t count, first;
-    size_t ends[LIVE_OUTPUTS];                        /* ends[o]: where output o's terms end */
-    float ratios[LIVE_CAPACITY + POWER_MOST * LANES]; /* (x - w) inverse */
-    int32_t columns[LIVE_CAPACITY + LANES];           /* where they come from; the backward pass alone needs them */
-} live_terms;
+/* Up to LANES rows of x over one range of columns, transposed; lanes without a row repeat the last one. */
+typedef struct live_rows {
+    float x[LIVE_COLUMNS][LANES];
+    float low[LIVE_COLUMNS], high[LIVE_COLUMNS];
+    size_t columns;
+} live_rows;
 
-/* What selects the terms of one output; with_columns is a constant wherever this is inlined. */
-typedef struct live_test {
-    vf cut, inverse;
-    int with_columns;
-} live_test;
+/* Where terms may matter: output << 16 | column, in the order of the outputs, then of the columns. */
+typedef struct live_places {
+    size_t count;
+    int32_t place[LIVE_CAPACITY + LIVE_COLUMNS + LANES];
+} live_places;
 
-/* Returns the new count. */
-LFD_INLINE size_t live_collect_vector(live_terms *terms, size_t count, live_test test, vf difference, size_t i) {
-    vm live = vf_at_least(vf_abs(difference), test.cut);
-    uint32_t bits = vm_bits(live);
-    vf_compress_store(terms->ratios + count, vf_mul(difference, test.inverse), live);
-    if (test.with_columns)
-        vi_compress_store(terms->columns + count, vi_add(vi_set((int32_t)i), vi_lane_numbers()), live);
-    return count + (size_t)__builtin_popcount(bits);
-}
+/* LANES rows by LIVE_COLUMNS columns, and LIVE_OUTPUTS outputs at a time. */
+typedef struct live_block {
+    const live_rows *rows;
+    float inverse[LIVE_OUTPUTS][LANES]; /* POWER_SCALE / distance, 0 for distance 0 and in lanes without a row */
+    float cut[LIVE_OUTPUTS][LANES];     /* infinity there: |x - w| at or above matters */
+    float least[LIVE_OUTPUTS];          /* cut of each output */
+    live_places found;
+    float term[LIVE_TOGETHER + LIVE_AT_ONCE][LANES];
+} live_block;
 
-LFD_INLINE void live_collect_columns(live_terms *terms, live_test test, const float *x, const float *w, size_t begin,
-                                     size_t end) {
-    size_t i = begin, count = terms->count; /* in a register: the chain from vector to vector is short */
-    for (; i + LANES <= end; i += LANES)
-        count = live_collect_vector(terms, count, test, vf_difference(vf_load(x + i), vf_load(w + i)), i);
-    if (i < end) {
-        vf difference = vf_difference(vf_load_part(x + i, end - i), vf_load_part(w + i, end - i));
-        count = live_collect_vector(terms, count, test, difference, i);
+/* At most LANES rows and LIVE_COLUMNS columns. */
+static void live_load(live_rows *block, size_t rows, size_t columns, const float *x, size_t x_stride) {
+    vf v[LANES];
+    block->columns = columns;
+    for (size_t i = 0; i < columns; i += LANES) {
+        size_t part = columns - i;
+        LFD_UNROLL
+        for (size_t r = 0; r < LANES; ++r) {
+            const float *from = x + smaller(r, rows - 1) * x_stride + i;
+            v[r] = part < LANES ? vf_load_part(from, part) : vf_load(from);
+        }
+        vf low = v[0], high = v[0];
+        LFD_UNROLL
+        for (size_t r = 1; r < LANES; ++r) {
+            low = vf_min(low, v[r]);
+            high = vf_max(high, v[r]);
+        }
+        vf_store(block->low + i, low);
+        vf_store(block->high + i, high);
+        vf_transpose(v);
+        LFD_UNROLL
+        for (size_t r = 0; r < LANES; ++r) vf_store(block->x[i + r], v[r]);
     }
-    terms->count = count;
 }
 
-/* Appends the terms of the columns [begin, end), at most LIVE_COLUMNS, where |x - w| >= cut; cut > 0. */
-LFD_INLINE void live_collect(live_terms *terms, const float *x, const float *w, size_t begin, size_t end, float cut,
-                             float inverse, int with_columns) {
-    live_test test = {vf_set(cut), vf_set(inverse), with_columns};
-    live_collect_columns(terms, test, x, w, begin, end);
+/* Appends the columns where some row may differ from w by least > 0 or more. next: the row of w that comes next, far
+ * away for a cache that guesses. */
+LFD_INLINE void live_find(const live_rows *block, const float *w, const float *next, float least, size_t output,
+                          live_places *found) {
+    size_t count = found->count;
+    vf limit = vf_set(least);
+    for (size_t i = 0; i < block->columns; i += LANES) {
+        size_t part = block->columns - i;
+        vf ws = part < LANES ? vf_load_part(w + i, part) : vf_load(w + i);
+        __builtin_prefetch(next + i);
+        vf reach = vf_max(vf_sub(vf_load(block->high + i), ws), vf_sub(ws, vf_load(block->low + i)));
+        vm live = vf_at_least(reach, limit);
+        vi_compress_store(found->place + count, vi_add(vi_set((int32_t)(output << 16 | i)), vi_lane_numbers()), live);
+        count += (size_t)__builtin_popcount(vm_bits(live));
+    }
+    found->count = count;
 }
 
-/* The share of terms of one row of x that matter, from its first columns and outputs. */
-static float live_share(const float *x, const float *w, size_t w_stride, size_t n, size_t outputs, const float *cut) {
+/* to[i][r] = from[r][i] for at most LANES rows, 0 in lanes without one; the array has whole groups of LANES columns. */
+static void live_transpose(size_t rows, size_t columns, const float *from, size_t stride, float (*to)[LANES]) {
+    vf v[LANES];
+    for (size_t i = 0; i < columns; i += LANES) {
+        const size_t part = columns - i;
+        for (size_t r = 0; r < LANES; ++r) v[r] = vf_set(0.0f);
+        for (size_t r = 0; r < rows; ++r)
+            v[r] = part < LANES ? vf_load_part(from + r * stride + i, part) : vf_load(from + r * stride + i);
+        vf_transpose(v);
+        for (size_t r = 0; r < LANES; ++r) vf_store(to[i + r], v[r]);
+    }
+}
+
+/* And back. */
+static void live_restore(size_t rows, size_t columns, float (*from)[LANES], float *to, size_t stride) {
+    vf v[LANES];
+    for (size_t i = 0; i < columns; i += LANES) {
+        const size_t part = columns - i;
+        for (size_t r = 0; r < LANES; ++r) v[r] = vf_load(from[i + r]);
+        vf_transpose(v);
+        for (size_t r = 0; r < rows; ++r) {
+            if (part < LANES)
+                vf_store_part(to + r * stride + i, v[r], part);
+            else
+                vf_store(to + r * stride + i, v[r]);
+        }
+    }
+}
+
+/* least[o] = the least lane of v[o]; the arrays have whole groups of LANES outputs. */
+static void live_least(size_t outputs, float (*v)[LANES], float *least) {
+    vf lane[LANES];
+    for (size_t o = 0; o < outputs; o += LANES) {
+        for (size_t r = 0; r < LANES; ++r) lane[r] = vf_load(v[o + r]);
+        vf_transpose(lane);
+        for (size_t r = 1; r < LANES; ++r) lane[0] = vf_min(lane[0], lane[r]);
+        vf_store(least + o, lane[0]);
+    }
+}
+
+/* Inverses and cuts from distances (0 in lanes without a row), which stand in cut. Distances below least_distance count
+ * as 0. */
+static void live_prepare(live_block *block, size_t outputs, float cut, float least_distance) {
+    for (size_t o = 0; o < outputs; ++o) {
+        vf distance = vf_load(block->cut[o]);
+        vm none = vf_less(distance, vf_set(least_distance));
+        vf_store(block->inverse[o], vf_select(none, vf_set(0.0f), vf_div(vf_set(POWER_SCALE), distance)));
+        vf_store(block->cut[o], vf_select(none, vf_set(INFINITY), vf_mul(distance, vf_set(cut))));
+    }
+    live_least(outputs, block->cut, block->least);
+}
+
+/* Keeps the places found where a term does matter. */
+static void live_confirm(live_block *block, const float *w, size_t w_stride) {
+    int32_t *place = block->found.place;
+    size_t kept = 0;
+    for (size_t k = 0; k < block->found.count; ++k) {
+        const size_t at = (size_t)place[k], o = at >> 16, i = at & 0xffff;
+        vf distance = vf_abs(vf_sub(vf_load(block->rows->x[i]), vf_set(w[o * w_stride + i])));
+        place[kept] = (int32_t)at;
+        kept += vm_bits(vf_at_least(distance, vf_load(block->cut[o]))) != 0;
+    }
+    block->found.count = kept;
+}
+
+/* term[k] <- sign(t) (|t| inverse)^exponent, t = x - w, of count <= LIVE_TOGETHER places; 0 for terms that do not matter. */
+static void live_terms(live_block *block, const int32_t *place, size_t count, const float *w, size_t w_stride,
+                       float exponent) {
+    for (size_t first = 0; first < count; first += LIVE_AT_ONCE) {
+        vf t[LIVE_AT_ONCE], power[LIVE_AT_ONCE];
+        size_t o[LIVE_AT_ONCE];
+        LFD_UNROLL
+        for (size_t k = 0; k < LIVE_AT_ONCE; ++k) {
+            const size_t at = (size_t)place[smaller(first + k, count - 1)], i = at & 0xffff;
+            o[k] = at >> 16;
+            t[k] = vf_sub(vf_load(block->rows->x[i]), vf_set(w[o[k] * w_stride + i]));
+            power[k] = vf_abs(vf_mul(t[k], vf_load(block->inverse[o[k]])));
+        }
+        powers(LIVE_AT_ONCE, power, vf_set(exponent));
+        LFD_UNROLL
+        for (size_t k = 0; k < LIVE_AT_ONCE; ++k) {
+            vm live = vf_at_least(vf_abs(t[k]), vf_load(block->cut[o[k]]));
+            vf_store(block->term[first + k], vf_keep(live, vf_copysign(power[k], t[k])));
+        }
+    }
+}
+
+/* The share of places where some row has a term that matters, from a sample of the outputs. */
+static float live_share(live_block *block, size_t outputs, const float *w, size_t w_stride) {
     size_t live = 0, seen = 0;
-    for (size_t o = 0; o < smaller(outputs, LIVE_SAMPLE); ++o)
-        for (size_t i = 0; i + LANES <= smaller(n, LIVE_COLUMNS); i += LANES) {
-            vf distance = vf_abs(vf_difference(vf_load(x + i), vf_load(w + o * w_stride + i)));
-            live += (size_t)__builtin_popcount(vm_bits(vf_at_least(distance, vf_set(cut[o]))));
-            seen += LANES;
-        }
-    return seen ? (float)live / (float)seen : 1.0f;
-}
-
-/* hits[b]: bit o is set where some of the n <= LIVE_COLUMNS columns matters for output o of row b; cut has LIVE_OUTPUTS
- * columns. */
-static void live_hits(size_t rows, size_t outputs, size_t n, const float *x, size_t x_stride, const float *w,
-                      size_t w_stride, float (*cut)[LIVE_OUTPUTS], uint32_t *hits) {
-    const float *xs[LINF_ROWS_X], *ws[LINF_ROWS_W];
-    float tile[LINF_ROWS_X][LINF_ROWS_W];
-    for (size_t b = 0; b < rows; ++b) hits[b] = 0;
-    for (size_t b = 0; b < rows; b += LINF_ROWS_X)
-        for (size_t o = 0; o < outputs; o += LINF_ROWS_W) {
-            size_t rows_x = smaller(LINF_ROWS_X, rows - b), rows_w = smaller(LINF_ROWS_W, outputs - o);
-            row_pointers(xs, LINF_ROWS_X, rows_x, x + b * x_stride, x_stride);
-            row_pointers(ws, LINF_ROWS_W, rows_w, w + o * w_stride, w_stride);
-            linf_tile(LINF_ROWS_X, xs, ws, n, tile);
-            for (size_t r = 0; r < rows_x; ++r)
-                for (size_t c = 0; c < rows_w; ++c)
-                    hits[b + r] |= (uint32_t)(tile[r][c] >= cut[b + r][o + c]) << (o + c);
-        }
-}
-
-/* Every output of every row. */
-static void live_hit_all(size_t rows, size_t outputs, uint32_t *hits) {
-    for (size_t b = 0; b < rows; ++b) hits[b] = outputs < 32 ? (1u << outputs) - 1u : 0xffffffffu;
-}
-
-/* ratios <- sign(ratio) |ratio|^exponent, up to whole groups of vectors: the array has room for them. */
-static void live_powers(live_terms *terms, float exponent) {
-    enum { AT_ONCE = 4 };
-    vf ratio[AT_ONCE], power[AT_ONCE];
-    for (size_t i = 0; i < terms->count; i += AT_ONCE * LANES) {
-        LFD_UNROLL
-        for (size_t v = 0; v < AT_ONCE; ++v) {
-            ratio[v] = vf_load(terms->ratios + i + v * LANES);
-            power[v] = vf_abs(ratio[v]);
-        }
-        powers(AT_ONCE, power, vf_set(exponent));
-        LFD_UNROLL
-        for (size_t v = 0; v < AT_ONCE; ++v) vf_store(terms->ratios + i + v * LANES, vf_copysign(power[v], ratio[v]));
+    for (size_t o = 0; o < outputs; o += LIVE_SAMPLE) {
+        block->found.count = 0;
+        live_find(block->rows, w + o * w_stride, w + o * w_stride, block->least[o], 0, &block->found);
+        live += block->found.count;
+        seen += block->rows->columns;
     }
+    block->found.count = 0;
+    return seen ? (float)live / (float)seen : 1.0f;
 }

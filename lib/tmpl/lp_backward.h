@@ -1,46 +1,78 @@
-/* l_p backward: lanes over columns; grad_x sums over outputs and grad_w over samples, both in ascending order, in one
- * pass. Blocks of GRADIENT_OUTPUTS outputs keep the rows of w and grad_w in cache. */
+/* l_p backward: grad_x sums over outputs and grad_w over samples, both in ascending order, in one pass. Where most terms
+ * matter, lanes over columns: blocks of GRADIENT_OUTPUTS outputs, packed. Where few do, lanes over samples (lp_backward_live.h). */
 
 enum {
     GRADIENT_OUTPUTS = LIVE_OUTPUTS,
-    GRADIENT_BLOCK = 12 /* samples per block, a multiple of every register tile's rows */
+    GRADIENT_COLUMNS = 256,
+    GRADIENT_BLOCK = 24,                /* samples per block, a multiple of every register tile's rows */
+    GRADIENT_GROUP = 8 * GRADIENT_BLOCK /* samples that are treated alike; a multiple of LANES too */
 };
+/* Share of places where some sample has a term that matters, below which looking for them beats computing all terms.
+ * Measured. */
+static const float GRADIENT_FEW = 0.7f;
 
-/* Per (sample, output) of one block. */
+/* Per (sample, output) of one block. A term is grad sign(u) |u|^(p - 1) with u = t inverse, t = x - w. */
 typedef struct gradient_factors {
-    float inverse[GRADIENT_BLOCK][GRADIENT_OUTPUTS]; /* 1 (any p: POWER_SCALE) / distance, 0 for 0 */
-    float cut[GRADIENT_BLOCK][GRADIENT_OUTPUTS];     /* infinity for distance 0 */
-    const float *grad_y[GRADIENT_BLOCK];
+    float inverse[GRADIENT_BLOCK][GRADIENT_OUTPUTS]; /* 1 (any p: POWER_SCALE) / distance, 0 for 0; plain: 1 */
+    float grad[GRADIENT_BLOCK][GRADIENT_OUTPUTS];    /* grad_y; plain: grad_y / distance^(p - 1) */
+    float cut[GRADIENT_BLOCK][GRADIENT_OUTPUTS];     /* any p: infinity for distance 0 */
+    int plain;                                       /* all of them: inverses are 1 */
 } gradient_factors;
 
-/* Returns 1 when some distance is too small for plain reciprocals: the reference then does the block. */
-static int gradient_prepare(gradient_factors *f, size_t rows, size_t outputs, const lfd_power *power, const float *y,
-                            const float *grad_y, size_t y_stride) {
-    vf zero = vf_set(0.0f), infinite = vf_set(INFINITY), backward_cut = vf_set(power->backward_cut);
-    vf numerator = vf_set(power->integer ? 1.0f : POWER_SCALE);
-    uint32_t tiny = 0;
-    for (size_t r = 0; r < rows; ++r) {
-        f->grad_y[r] = grad_y + r * y_stride;
-        for (size_t o = 0; o < outputs; o += LANES) {
-            const float *from = y + r * y_stride + o;
-            vf distance = outputs - o >= LANES ? vf_load(from) : vf_load_part(from, outputs - o);
-            vm positive = vf_less(zero, distance);
-            tiny |= vm_bits(positive) & vm_bits(vf_less(distance, vf_set(LFD_TINY)));
-            vf_store(f->inverse[r] + o, vf_keep(positive, vf_div(numerator, distance)));
-            vf_store(f->cut[r] + o, vf_select(positive, vf_mul(distance, backward_cut), infinite));
-        }
-    }
-    return tiny != 0;
+/* One vector of columns of the block's outputs, contiguous: rows of w at a stride of 4 KiB would all fall into the same
+ * few lines of the cache. */
+typedef struct gradient_panel {
+    float w[GRADIENT_OUTPUTS][LANES], grad_w[GRADIENT_OUTPUTS][LANES];
+} gradient_panel;
+
+LFD_INLINE vf load_columns(const float *p, size_t part) {
+    return part ? vf_load_part(p, part) : vf_load(p);
 }
 
-/* grad_x[b] += and *grad_w -= the terms grad_y sign(t) (|t| / distance)^(p - 1) of rows samples from row r on and one
- * output o, t = x - w. */
-LFD_INLINE void gradient_integer(size_t rows, int n, const gradient_factors *f, size_t r, size_t o, const vf *x, vf w,
-                                 vf *grad_x, vf *grad_w) {
+/* Small integer p, one vector of outputs: plain where the reference is; returns the bits of the others. */
+LFD_INLINE uint32_t gradient_plain(int n, vf distance, vf grad_y, vf *inverse, vf *grad) {
+    vf product = vf_mul(integer_gradient(*inverse, n), grad_y), one = vf_set(1.0f);
+    vf size = vf_select(vf_equal(grad_y, vf_set(0.0f)), one, vf_abs(product));
+    /* 1 where all is in its range, else 0 */
+    vf fits = vf_keep(vf_at_least(distance, vf_set(LFD_PLAIN_LOW)), one);
+    fits = vf_keep(vf_at_least(vf_set(LFD_PLAIN_HIGH), distance), fits);
+    fits = vf_keep(vf_at_least(size, vf_set(LFD_PLAIN_FACTOR_LOW)), fits);
+    fits = vf_keep(vf_at_least(vf_set(LFD_PLAIN_FACTOR_HIGH), size), fits);
+    vm plain = vf_equal(fits, one);
+    *inverse = vf_select(plain, one, *inverse);
+    *grad = vf_select(plain, product, grad_y);
+    return vm_bits(vf_less(fits, one));
+}
+
+LFD_INLINE void gradient_prepare(gradient_factors *f, const lfd_shape *s, int n, const lfd_power *power, const float *y,
+                                 const float *grad_y) {
+    vf zero = vf_set(0.0f), infinite = vf_set(INFINITY), backward_cut = vf_set(power->backward_cut);
+    vf numerator = vf_set(n > 0 ? 1.0f : POWER_SCALE);
+    uint32_t others = 0;
+    for (size_t r = 0; r < s->batch; ++r)
+        for (size_t o = 0; o < s->n_out; o += LANES) {
+            size_t part = s->n_out - o < LANES ? s->n_out - o : 0;
+            vf distance = load_columns(y + r * s->y_stride + o, part);
+            vf grad = load_columns(grad_y + r * s->y_stride + o, part);
+            vm positive = vf_less(zero, distance);
+            vf inverse = vf_keep(positive, vf_div(numerator, distance));
+            uint32_t valid = part ? (1u << part) - 1 : ~0u;
+            if (n > 0) others |= valid & gradient_plain(n, distance, grad, &inverse, &grad);
+            vf_store(f->inverse[r] + o, inverse);
+            vf_store(f->grad[r] + o, grad);
+            if (n == 0) vf_store(f->cut[r] + o, vf_select(positive, vf_mul(distance, backward_cut), infinite));
+        }
+    f->plain = others == 0;
+}
+
+/* grad_x[b] += and *grad_w -= the terms of rows samples from row r on and one output o. */
+LFD_INLINE void gradient_integer(size_t rows, int n, int plain, const gradient_factors *f, size_t r, size_t o,
+                                 const vf *x, vf w, vf *grad_x, vf *grad_w) {
     LFD_UNROLL
     for (size_t b = 0; b < rows; ++b) {
-        vf ratio = vf_mul(vf_difference(x[b], w), vf_set(f->inverse[r + b][o]));
-        vf term = vf_mul(integer_gradient(ratio, n), vf_set(f->grad_y[r + b][o]));
+        vf t = vf_sub(x[b], w);
+        if (!plain) t = vf_mul(t, vf_set(f->inverse[r + b][o]));
+        vf term = vf_mul(integer_gradient(t, n), vf_set(f->grad[r + b][o]));
         grad_x[b] = vf_add(grad_x[b], term);
         *grad_w = vf_sub(*grad_w, term);
     }
@@ -58,14 +90,10 @@ LFD_INLINE void gradient_general(size_t rows, vf exponent, const gradient_factor
     LFD_UNROLL
     for (size_t b = 0; b < rows; ++b) {
         vm live = vf_at_least(vf_abs(t[b]), vf_set(f->cut[r + b][o]));
-        vf term = vf_mul(vf_copysign(power[b], t[b]), vf_set(f->grad_y[r + b][o]));
+        vf term = vf_mul(vf_copysign(power[b], t[b]), vf_set(f->grad[r + b][o]));
         grad_x[b] = vf_add_where(live, grad_x[b], term);
         *grad_w = vf_sub_where(live, *grad_w, term);
     }
-}
-
-LFD_INLINE vf load_columns(const float *p, size_t part) {
-    return part ? vf_load_part(p, part) : vf_load(p);
 }
 
 LFD_INLINE void store_columns(float *p, vf a, size_t part) {
@@ -75,142 +103,149 @@ LFD_INLINE void store_columns(float *p, vf a, size_t part) {
         vf_store(p, a);
 }
 
-/* One register tile: rows samples by outs outputs [o, o + outs) by one vector of columns (part of one if part > 0). */
-LFD_INLINE void gradient_tile(size_t rows, size_t outs, size_t part, int n, vf exponent, const gradient_factors *f,
-                              size_t r, size_t o, const vf *x, const float *w, size_t w_stride, vf *grad_x,
-                              float *grad_w) {
+/* One register tile: rows samples by outs outputs [o, o + outs) by one vector of columns. */
+LFD_INLINE void gradient_tile(size_t rows, size_t outs, int n, int plain, vf exponent, const gradient_factors *f,
+                              size_t r, size_t o, const vf *x, gradient_panel *panel, vf *grad_x) {
     LFD_UNROLL
     for (size_t c = 0; c < outs; ++c) {
-        vf ws = load_columns(w + (o + c) * w_stride, part), sum = vf_set(0.0f);
-        if (grad_w) sum = load_columns(grad_w + (o + c) * w_stride, part);
+        vf ws = vf_load(panel->w[o + c]), sum = vf_load(panel->grad_w[o + c]);
         if (n > 0)
-            gradient_integer(rows, n, f, r, o + c, x, ws, grad_x, &sum);
+            gradient_integer(rows, n, plain, f, r, o + c, x, ws, grad_x, &sum);
         else
             gradient_general(rows, exponent, f, r, o + c, x, ws, grad_x, &sum);
-        if (grad_w) store_columns(grad_w + (o + c) * w_stride, sum, part);
+        vf_store(panel->grad_w[o + c], sum);
     }
 }
 
-/* All outputs of the block for rows samples and one vector of columns. */
-LFD_INLINE void gradient_columns(size_t rows, size_t part, int n, vf exponent, const gradient_factors *f, size_t r,
-                                 size_t outputs, const float *x, size_t x_stride, const float *w, size_t w_stride,
-                                 float *grad_x, float *grad_w) {
+/* All outputs of the block for rows samples and one vector of columns (part of one if part > 0). */
+LFD_INLINE void gradient_columns(size_t rows, size_t part, int n, int plain, vf exponent, const gradient_factors *f,
+                                 size_t r, size_t outputs, const float *x, size_t x_stride, gradient_panel *panel,
+                                 float *grad_x) {
     vf xs[GRADIENT_ROWS_X], sums[GRADIENT_ROWS_X];
     LFD_UNROLL
     for (size_t b = 0; b < rows; ++b) {
         xs[b] = load_columns(x + b * x_stride, part);
-        sums[b] = vf_set(0.0f);
-        if (grad_x) sums[b] = load_columns(grad_x + b * x_stride, part);
+        sums[b] = grad_x ? load_columns(grad_x + b * x_stride, part) : vf_set(0.0f);
     }
     size_t o = 0;
-    for (; o + GRADIENT_ROWS_W <= outputs && !part; o += GRADIENT_ROWS_W)
-        gradient_tile(rows, GRADIENT_ROWS_W, 0, n, exponent, f, r, o, xs, w, w_stride, sums, grad_w);
-    for (; o < outputs; ++o) gradient_tile(rows, 1, part, n, exponent, f, r, o, xs, w, w_stride, sums, grad_w);
+    for (; o + GRADIENT_ROWS_W <= outputs; o += GRADIENT_ROWS_W)
+        gradient_tile(rows, GRADIENT_ROWS_W, n, plain, exponent, f, r, o, xs, panel, sums);
+    for (; o < outputs; ++o) gradient_tile(rows, 1, n, plain, exponent, f, r, o, xs, panel, sums);
     if (!grad_x) return;
     LFD_UNROLL
     for (size_t b = 0; b < rows; ++b) store_columns(grad_x + b * x_stride, sums[b], part);
 }
 
 /* The samples and outputs of s, one block, all its columns. */
-LFD_INLINE void gradient_rows(const lfd_shape *s, int n, vf exponent, const gradient_factors *f, const float *x,
-                              const float *w, float *grad_x, float *grad_w) {
-    size_t whole = s->n_in / LANES * LANES, part = s->n_in - whole;
-    for (size_t i = 0; i < whole; i += LANES) {
-        float *gx = grad_x ? grad_x + i : NULL, *gw = grad_w ? grad_w + i : NULL;
+LFD_INLINE void gradient_rows(const lfd_shape *s, int n, int plain, vf exponent, const gradient_factors *f,
+                              const float *x, gradient_panel *panel, float *grad_x) {
+    for (size_t i = 0; i < s->n_in; i += LANES, ++panel) {
+        const size_t part = s->n_in - i < LANES ? s->n_in - i : 0;
+        float *gx = grad_x ? grad_x + i : NULL;
         size_t b = 0;
-        for (; b + GRADIENT_ROWS_X <= s->batch; b += GRADIENT_ROWS_X)
-            gradient_columns(GRADIENT_ROWS_X, 0, n, exponent, f, b, s->n_out, x + b * s->x_stride + i, s->x_stride,
-                             w + i, s->w_stride, gx ? gx + b * s->x_stride : NULL, gw);
+        for (; b + GRADIENT_ROWS_X <= s->batch && !part; b += GRADIENT_ROWS_X)
+            gradient_columns(GRADIENT_ROWS_X, 0, n, plain, exponent, f, b, s->n_out, x + b * s->x_stride + i,
+                             s->x_stride, panel, gx ? gx + b * s->x_stride : NULL);
         for (; b < s->batch; ++b)
-            gradient_columns(1, 0, n, exponent, f, b, s->n_out, x + b * s->x_stride + i, s->x_stride, w + i,
-                             s->w_stride, gx ? gx + b * s->x_stride : NULL, gw);
+            gradient_columns(1, part, n, plain, exponent, f, b, s->n_out, x + b * s->x_stride + i, s->x_stride, panel,
+                             gx ? gx + b * s->x_stride : NULL);
     }
-    for (size_t b = 0; b < s->batch && part > 0; ++b)
-        gradient_columns(1, part, n, exponent, f, b, s->n_out, x + b * s->x_stride + whole, s->x_stride, w + whole,
-                         s->w_stride, grad_x ? grad_x + b * s->x_stride + whole : NULL, grad_w ? grad_w + whole : NULL);
 }
 
-typedef void gradient_rows_fn(const lfd_shape *s, float exponent, const gradient_factors *f, const float *x,
-                              const float *w, float *grad_x, float *grad_w);
-#define GRADIENT_ROWS_OF(n)                                                                                            \
-    static void gradient_rows_##n(const lfd_shape *s, float exponent, const gradient_factors *f, const float *x,       \
-                                  const float *w, float *grad_x, float *grad_w) {                                      \
-        gradient_rows(s, n, vf_set(exponent), f, x, w, grad_x, grad_w);                                                \
+typedef void gradient_block_fn(const lfd_shape *s, const lfd_power *power, const float *x, gradient_panel *panel,
+                               const float *y, const float *grad_y, float *grad_x);
+/* The samples and outputs of s, one block; at most GRADIENT_COLUMNS columns. */
+#define GRADIENT_BLOCK_OF(n)                                                                                           \
+    static void gradient_block_##n(const lfd_shape *s, const lfd_power *power, const float *x, gradient_panel *panel,  \
+                                   const float *y, const float *grad_y, float *grad_x) {                               \
+        gradient_factors factors;                                                                                      \
+        gradient_prepare(&factors, s, n, power, y, grad_y);                                                            \
+        if (n > 0 && factors.plain)                                                                                    \
+            gradient_rows(s, n, 1, vf_set(power->exponent), &factors, x, panel, grad_x);                               \
+        else                                                                                                           \
+            gradient_rows(s, n, 0, vf_set(power->exponent), &factors, x, panel, grad_x);                               \
     }
-GRADIENT_ROWS_OF(0)
-GRADIENT_ROWS_OF(1)
-GRADIENT_ROWS_OF(2)
-GRADIENT_ROWS_OF(3)
-GRADIENT_ROWS_OF(4)
-GRADIENT_ROWS_OF(5)
-GRADIENT_ROWS_OF(6)
-GRADIENT_ROWS_OF(7)
-GRADIENT_ROWS_OF(8)
-static gradient_rows_fn *const gradient_rows_by_power[] = {gradient_rows_0, gradient_rows_1, gradient_rows_2,
-                                                           gradient_rows_3, gradient_rows_4, gradient_rows_5,
-                                                           gradient_rows_6, gradient_rows_7, gradient_rows_8};
+GRADIENT_BLOCK_OF(0)
+GRADIENT_BLOCK_OF(1)
+GRADIENT_BLOCK_OF(2)
+GRADIENT_BLOCK_OF(3)
+GRADIENT_BLOCK_OF(4)
+GRADIENT_BLOCK_OF(5)
+GRADIENT_BLOCK_OF(6)
+GRADIENT_BLOCK_OF(7)
+GRADIENT_BLOCK_OF(8)
+static gradient_block_fn *const gradient_block_by_power[] = {gradient_block_0, gradient_block_1, gradient_block_2,
+                                                             gradient_block_3, gradient_block_4, gradient_block_5,
+                                                             gradient_block_6, gradient_block_7, gradient_block_8};
 
-/* Powers of the collected terms of outputs [first, last], added to grad_x and subtracted from grad_w in order. */
-static void gradient_flush(live_terms *terms, size_t last, float exponent, const float *grad_y, size_t w_stride,
-                           float *grad_x, float *grad_w) {
-    size_t i = 0;
-    terms->ends[last] = terms->count;
-    live_powers(terms, exponent);
-    for (size_t o = terms->first; o <= last; ++o) {
-        float *row = grad_w ? grad_w + o * w_stride : NULL;
-        for (; i < terms->ends[o]; ++i) {
-            size_t column = (size_t)terms->columns[i];
-            float term = terms->ratios[i] * grad_y[o];
-            if (grad_x) grad_x[column] += term;
-            if (row) row[column] -= term;
+/* 1 when some distance is too small for plain reciprocals: the reference then does the block. */
+static int gradient_is_tiny(const lfd_shape *s, const float *y) {
+    for (size_t b = 0; b < s->batch; ++b)
+        for (size_t o = 0; o < s->n_out; ++o)
+            if (y[b * s->y_stride + o] < LFD_TINY && y[b * s->y_stride + o] > 0.0f) return 1;
+    return 0;
+}
+
+/* Columns past the last are 0. */
+static void gradient_pack(const lfd_shape *s, const float *w, const float *grad_w, gradient_panel *panels) {
+    for (size_t o = 0; o < s->n_out; ++o)
+        for (size_t i = 0; i < s->n_in; i += LANES) {
+            const size_t part = s->n_in - i < LANES ? s->n_in - i : 0, at = o * s->w_stride + i;
+            vf_store(panels[i / LANES].w[o], load_columns(w + at, part));
+            vf_store(panels[i / LANES].grad_w[o], grad_w ? load_columns(grad_w + at, part) : vf_set(0.0f));
         }
-    }
-    terms->first = last;
-    terms->count = 0;
 }
 
-/* The outputs in hits for row r of the block; s->n_in <= LIVE_COLUMNS. */
-static void gradient_sparse_row(const lfd_shape *s, float exponent, const gradient_factors *f, size_t r, uint32_t hits,
-                                const float *x, const float *w, float *grad_x, float *grad_w) {
-    live_terms terms;
-    size_t o = 0;
-    terms.count = 0;
-    terms.first = (size_t)__builtin_ctz(hits);
-    for (; hits; hits &= hits - 1) {
-        for (size_t next = (size_t)__builtin_ctz(hits); o < next; ++o) terms.ends[o] = terms.count;
-        if (terms.count + LIVE_COLUMNS > LIVE_CAPACITY)
-            gradient_flush(&terms, o, exponent, f->grad_y[r], s->w_stride, grad_x, grad_w);
-        live_collect(&terms, x, w + o * s->w_stride, 0, s->n_in, f->cut[r][o], f->inverse[r][o], 1);
-    }
-    gradient_flush(&terms, o, exponent, f->grad_y[r], s->w_stride, grad_x, grad_w);
+static void gradient_unpack(const lfd_shape *s, const gradient_panel *panels, float *grad_w) {
+    for (size_t o = 0; o < s->n_out; ++o)
+        for (size_t i = 0; i < s->n_in; i += LANES)
+            store_columns(grad_w + o * s->w_stride + i, vf_load(panels[i / LANES].grad_w[o]),
+                          s->n_in - i < LANES ? s->n_in - i : 0);
 }
 
-static void gradient_sparse(const lfd_shape *s, int rare, float exponent, gradient_factors *f, const float *x,
-                            const float *w, float *grad_x, float *grad_w) {
-    uint32_t hits[GRADIENT_BLOCK];
-    if (rare)
-        live_hits(s->batch, s->n_out, s->n_in, x, s->x_stride, w, s->w_stride, f->cut, hits);
-    else
-        live_hit_all(s->batch, s->n_out, hits);
-    for (size_t r = 0; r < s->batch; ++r)
-        if (hits[r])
-            gradient_sparse_row(s, exponent, f, r, hits[r], x + r * s->x_stride, w,
-                                grad_x ? grad_x + r * s->x_stride : NULL, grad_w);
-}
-
-/* The samples and outputs of s, one block; at most LIVE_COLUMNS columns. */
-static void gradient_block(const lfd_shape *s, const lfd_power *power, const float *x, const float *w, const float *y,
+/* All terms of at most GRADIENT_COLUMNS columns and GRADIENT_OUTPUTS outputs. */
+static void gradient_range(const lfd_shape *s, const lfd_power *power, const float *x, const float *w, const float *y,
                            const float *grad_y, float *grad_x, float *grad_w) {
-    gradient_factors factors;
-    if (gradient_prepare(&factors, s->batch, s->n_out, power, y, grad_y, s->y_stride)) {
+    gradient_panel panels[GRADIENT_COLUMNS / LANES];
+    lfd_shape block = *s;
+    if (gradient_is_tiny(s, y)) {
         lfd_ref_lp_backward(s, power, x, w, y, grad_y, grad_x, grad_w);
         return;
     }
-    float share = power->integer ? 1.0f : live_share(x, w, s->w_stride, s->n_in, s->n_out, factors.cut[0]);
-    if (share < LIVE_FEW)
-        gradient_sparse(s, share < LIVE_RARE, power->exponent, &factors, x, w, grad_x, grad_w);
-    else
-        gradient_rows_by_power[power->integer](s, power->exponent, &factors, x, w, grad_x, grad_w);
+    gradient_pack(s, w, grad_w, panels);
+    for (size_t b = 0; b < s->batch; b += GRADIENT_BLOCK) {
+        block.batch = smaller(GRADIENT_BLOCK, s->batch - b);
+        gradient_block_by_power[power->integer](&block, power, x + b * s->x_stride, panels, y + b * s->y_stride,
+                                                grad_y + b * s->y_stride, grad_x ? grad_x + b * s->x_stride : NULL);
+    }
+    if (grad_w) gradient_unpack(s, panels, grad_w);
+}
+
+static void gradient_dense(const lfd_shape *s, const lfd_power *power, const float *x, const float *w, const float *y,
+                           const float *grad_y, float *grad_x, float *grad_w) {
+    lfd_shape range = *s;
+    for (size_t i = 0; i < s->n_in; i += GRADIENT_COLUMNS)
+        for (size_t o = 0; o < s->n_out; o += GRADIENT_OUTPUTS) {
+            range.n_in = smaller(GRADIENT_COLUMNS, s->n_in - i);
+            range.n_out = smaller(GRADIENT_OUTPUTS, s->n_out - o);
+            gradient_range(&range, power, x + i, w + o * s->w_stride + i, y + o, grad_y + o, grad_x ? grad_x + i : NULL,
+                           grad_w ? grad_w + o * s->w_stride + i : NULL);
+        }
+}
+
+/* 1 when terms are better looked for than all computed: few matter, and no distance is too small for plain
+ * reciprocals. */
+static int gradient_is_sparse(const lfd_shape *s, const lfd_power *power, const float *x, const float *w,
+                              const float *y) {
+    gradient_live g;
+    live_rows rows;
+    const size_t samples = smaller(LANES, s->batch), outputs = smaller(LIVE_OUTPUTS, s->n_out);
+    if (power->integer || gradient_is_tiny(s, y)) return 0;
+    g.block.rows = &rows;
+    live_load(&rows, samples, smaller(LIVE_COLUMNS, s->n_in), x, s->x_stride);
+    gradient_live_prepare(&g, samples, outputs, power, y, y, s->y_stride);
+    float share = live_share(&g.block, outputs, w, s->w_stride);
+    return share * (float)LANES < GRADIENT_FEW * (float)samples;
 }
 
 /* The reference's first step. */
@@ -219,27 +254,35 @@ static void clear_negative_zeros(float *grad, size_t rows, size_t columns, size_
         for (size_t i = 0; i < columns; ++i) grad[r * stride + i] += 0.0f;
 }
 
-/* At most LIVE_COLUMNS columns. */
-static void gradient_range(const lfd_shape *s, const lfd_power *power, const float *x, const float *w, const float *y,
+/* At most GRADIENT_COLUMNS columns. */
+static void gradient_group(const lfd_shape *s, const lfd_power *power, const float *x, const float *w, const float *y,
                            const float *grad_y, float *grad_x, float *grad_w) {
+    if (!gradient_is_sparse(s, power, x, w, y)) {
+        gradient_dense(s, power, x, w, y, grad_y, grad_x, grad_w);
+        return;
+    }
     lfd_shape block = *s;
-    for (size_t o = 0; o < s->n_out; o += GRADIENT_OUTPUTS)
-        for (size_t b = 0; b < s->batch; b += GRADIENT_BLOCK) {
-            block.n_out = smaller(GRADIENT_OUTPUTS, s->n_out - o);
-            block.batch = smaller(GRADIENT_BLOCK, s->batch - b);
-            gradient_block(&block, power, x + b * s->x_stride, w + o * s->w_stride, y + b * s->y_stride + o,
-                           grad_y + b * s->y_stride + o, grad_x ? grad_x + b * s->x_stride : NULL,
-                           grad_w ? grad_w + o * s->w_stride : NULL);
+    for (size_t i = 0; i < s->n_in; i += LIVE_COLUMNS)
+        for (size_t b = 0; b < s->batch; b += GRADIENT_LIVE_BLOCKS * LANES) {
+            block.n_in = smaller(LIVE_COLUMNS, s->n_in - i);
+            block.batch = smaller(GRADIENT_LIVE_BLOCKS * LANES, s->batch - b);
+            gradient_sparse(&block, power, x + b * s->x_stride + i, w + i, y + b * s->y_stride,
+                            grad_y + b * s->y_stride, grad_x ? grad_x + b * s->x_stride + i : NULL,
+                            grad_w ? grad_w + i : NULL);
         }
 }
 
 void ISA(lp_backward)(const lfd_shape *s, const lfd_power *power, const float *x, const float *w, const float *y,
                       const float *grad_y, float *grad_x, float *grad_w) {
-    lfd_shape range = *s;
+    lfd_shape part = *s;
     clear_negative_zeros(grad_x, s->batch, s->n_in, s->x_stride);
     clear_negative_zeros(grad_w, s->n_out, s->n_in, s->w_stride);
-    for (size_t i = 0; i < s->n_in; i += LIVE_COLUMNS) {
-        range.n_in = smaller(LIVE_COLUMNS, s->n_in - i);
-        gradient_range(&range, power, x + i, w + i, y, grad_y, grad_x ? grad_x + i : NULL, grad_w ? grad_w + i : NULL);
-    }
+    for (size_t i = 0; i < s->n_in; i += GRADIENT_COLUMNS)
+        for (size_t b = 0; b < s->batch; b += GRADIENT_GROUP) {
+            part.n_in = smaller(GRADIENT_COLUMNS, s->n_in - i);
+            part.batch = smaller(GRADIENT_GROUP, s->batch - b);
+            gradient_group(&part, power, x + b * s->x_stride + i, w + i, y + b * s->y_stride,
+                           grad_y + b * s->y_stride, grad_x ? grad_x + b * s->x_stride + i : NULL,
+                           grad_w ? grad_w + i : NULL);
+        }
 }

@@ -1,11 +1,14 @@
-/* l_p forward: lanes over outputs, so that every sum runs over its columns in ascending order. The rows of w are
- * transposed panel by panel; where few terms matter they are collected instead (live.h). */
+/* l_p forward: every sum runs over its columns in ascending order. Where most terms matter, lanes over outputs: the rows
+ * of w are transposed panel by panel. Where few do, lanes over samples (lp_forward_live.h). */
 
 enum {
     PANEL = 2 * LANES,   /* outputs of a panel */
     PANEL_COLUMNS = 128, /* columns transposed at a time */
-    PANEL_ROWS = 48      /* rows of x per block */
+    PANEL_ROWS = 48      /* rows of x per block, a multiple of LANES */
 };
+/* Share of places where some sample has a term that matters, below which looking for them beats computing all terms.
+ * Measured. */
+static const float PANEL_FEW = 0.7f;
 
 /* What one block of PANEL_ROWS x PANEL outputs needs; about 40 KiB, on the stack. */
 typedef struct panel_block {
@@ -13,7 +16,7 @@ typedef struct panel_block {
     float sum[PANEL_ROWS][PANEL];
     float maximum[PANEL_ROWS][PANEL];
     float inverse[PANEL_ROWS][PANEL];    /* POWER_SCALE / maximum; 0 where the reference takes over */
-    float cut[PANEL_ROWS][LIVE_OUTPUTS]; /* infinity there */
+    float cut[PANEL_ROWS][PANEL];        /* infinity there */
     float columns[PANEL_COLUMNS][PANEL];
 } panel_block;
 
@@ -36,8 +39,8 @@ LFD_INLINE void panel_integer(panel_block *block, size_t b, size_t rows, int n, 
         LFD_UNROLL
         for (size_t r = 0; r < rows; ++r) {
             vf xs = vf_set(x[r][i]);
-            sums[r][0] = vf_add(sums[r][0], integer_power(vf_difference(xs, w0), n));
-            sums[r][1] = vf_add(sums[r][1], integer_power(vf_difference(xs, w1), n));
+            sums[r][0] = vf_add(sums[r][0], integer_power(vf_sub(xs, w0), n));
+            sums[r][1] = vf_add(sums[r][1], integer_power(vf_sub(xs, w1), n));
         }
     }
     LFD_UNROLL
@@ -120,47 +123,6 @@ static void panel_dense(panel_block *block, const lfd_shape *s, int n, float p, 
     }
 }
 
-/* Adds the collected terms to the sums of outputs [first, last]. */
-static void panel_flush(live_terms *terms, size_t last, float p, float *sum) {
-    size_t i = 0;
-    terms->ends[last] = terms->count;
-    live_powers(terms, p);
-    for (size_t o = terms->first; o <= last; ++o) {
-        float total = sum[o];
-        for (; i < terms->ends[o]; ++i) total += fabsf(terms->ratios[i]);
-        sum[o] = total;
-    }
-    terms->first = last;
-    terms->count = 0;
-}
-
-/* The columns [begin, end) of the outputs in hits for row b of the block. */
-static void panel_sparse_row(panel_block *block, const lfd_shape *s, size_t b, uint32_t hits, size_t begin, size_t end,
-                             float p, const float *x, const float *w) {
-    live_terms terms;
-    size_t o = 0;
-    terms.count = 0;
-    terms.first = (size_t)__builtin_ctz(hits);
-    for (; hits; hits &= hits - 1) {
-        for (size_t next = (size_t)__builtin_ctz(hits); o < next; ++o) terms.ends[o] = terms.count;
-        if (terms.count + LIVE_COLUMNS > LIVE_CAPACITY) panel_flush(&terms, o, p, block->sum[b]);
-        live_collect(&terms, x, w + o * s->w_stride, begin, end, block->cut[b][o], block->inverse[b][o], 0);
-    }
-    panel_flush(&terms, o, p, block->sum[b]);
-}
-
-static void panel_sparse(panel_block *block, const lfd_shape *s, int rare, float p, const float *x, const float *w) {
-    uint32_t hits[PANEL_ROWS];
-    live_hit_all(block->rows, block->outputs, hits);
-    for (size_t i = 0; i < s->n_in; i += LIVE_COLUMNS) {
-        size_t end = smaller(i + LIVE_COLUMNS, s->n_in);
-        if (rare)
-            live_hits(block->rows, block->outputs, end - i, x + i, s->x_stride, w + i, s->w_stride, block->cut, hits);
-        for (size_t b = 0; b < block->rows; ++b)
-            if (hits[b]) panel_sparse_row(block, s, b, hits[b], i, end, p, x + b * s->x_stride, w);
-    }
-}
-
 /* Reciprocals and cuts of the maxima; maxima too small for them (or 0) are left to the reference. */
 static void panel_prepare(panel_block *block, float forward_cut) {
     vf tiny = vf_set(LFD_TINY), numerator = vf_set(POWER_SCALE), infinite = vf_set(INFINITY),
@@ -187,6 +149,29 @@ static void panel_roots(panel_block *block, const lfd_power *power) {
         }
 }
 
+/* 1 when terms are better looked for than all computed. */
+static int panel_is_sparse(panel_block *block, const lfd_shape *s, const lfd_power *power, const float *x,
+                           const float *w) {
+    live_block live;
+    live_rows rows;
+    const size_t samples = smaller(LANES, s->batch);
+    live.rows = &rows;
+    live_load(&rows, samples, smaller(LIVE_COLUMNS, s->n_in), x, s->x_stride);
+    forward_prepare(&live, samples, s->n_out, power, block->maximum[0], PANEL);
+    float share = live_share(&live, s->n_out, w, s->w_stride);
+    return share * (float)LANES < PANEL_FEW * (float)samples;
+}
+
+static void panel_sparse(panel_block *block, const lfd_shape *s, const lfd_power *power, const float *x,
+                         const float *w) {
+    lfd_shape part = *s;
+    part.y_stride = PANEL;
+    for (size_t b = 0; b < s->batch; b += LANES) {
+        part.batch = smaller(LANES, s->batch - b);
+        forward_sparse(&part, power, x + b * s->x_stride, w, block->maximum[b], block->sum[b]);
+    }
+}
+
 /* Distances of the block into block->maximum by the normalised formula. */
 static void panel_normalised(panel_block *block, const lfd_shape *s, const lfd_power *power, const float *x,
                              const float *w) {
@@ -197,9 +182,8 @@ static void panel_normalised(panel_block *block, const lfd_shape *s, const lfd_p
     memset(block->maximum, 0, sizeof block->maximum);
     ISA(linf_forward)(&part, x, w, block->maximum[0]);
     panel_prepare(block, power->forward_cut);
-    float share = live_share(x, w, s->w_stride, s->n_in, block->outputs, block->cut[0]);
-    if (share < LIVE_FEW)
-        panel_sparse(block, s, share < LIVE_RARE, power->p, x, w);
+    if (panel_is_sparse(block, &part, power, x, w))
+        panel_sparse(block, &part, power, x, w);
     else
         panel_dense(block, s, 0, power->p, x, w);
     panel_roots(block, power);

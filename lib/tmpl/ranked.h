@@ -2,19 +2,6 @@
  * at a time, until no sample can gain from another. A row of a trained net needs a few columns of a thousand, so that
  * most of what is left is bringing samples into lanes and results out of them. */
 
-/* Columns [0, n) of LANES rows, one vector per column, to to + column * step. */
-static inline void rows_to_lanes(const float *const *rows, size_t n, size_t step, float *to) {
-    size_t i = 0;
-    for (; i + 4 <= n; i += 4) {
-        vf columns[4];
-        vf_columns_4(columns, rows, i);
-        LFD_UNROLL
-        for (size_t c = 0; c < 4; ++c) vf_store(to + (i + c) * step, columns[c]);
-    }
-    for (; i < n; ++i)
-        for (size_t lane = 0; lane < LANES; ++lane) to[i * step + lane] = rows[lane][i];
-}
-
 void ISA(pack_lanes)(const lfd_shape *s, size_t lanes, const float *x, float *packed) {
     for (size_t first = 0; first < lanes; first += LANES) {
         const float *rows[LANES];

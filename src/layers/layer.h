@@ -4,6 +4,7 @@
 
 #include "../../lib/patches.h"
 #include "../model.h"
+#include "../workers.h"
 
 /* What travels through the layers: values, and in some passes their interval bounds. Contiguous, batch x features.
  * value is NULL in passes of bounds alone, lower and upper in passes of values alone. */
@@ -21,7 +22,9 @@ typedef struct lfd_layer_pass {
     float *scratch;            /* lasts for one call: as many floats as scratch() asked for */
     const void *prepared;      /* what prepare() made, or NULL */
     size_t batch;
-    int32_t mode; /* LINFDIST_EVALUATE or LINFDIST_TRAIN */
+    double samples;       /* that means of the batch are over: those of all workers */
+    lfd_workers *workers; /* whose sums those means need; NULL: there are no others */
+    int32_t mode;         /* LINFDIST_EVALUATE or LINFDIST_TRAIN */
     float p;
 } lfd_layer_pass;
 

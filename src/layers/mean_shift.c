@@ -1,5 +1,6 @@
 /* Mean shift: subtracts the mean of every channel over batch and positions, the batch's in TRAIN (the gradient flows
- * through it), the running one in EVALUATE. Bounds are shifted by the mean of the values. */
+ * through it), the running one in EVALUATE. Bounds are shifted by the mean of the values. Where several workers share
+ * the batch, its mean is that over all of them. */
 #include "../ops.h"
 #include "layer.h"
 
@@ -9,12 +10,18 @@ static void describe(const lfd_layer_spec *spec, lfd_tensor *tensors) {
     lfd_layer_tensor(spec, ".mean_shift.running_mean", LINFDIST_ROLE_RUNNING_MEAN, 1, &spec->in.channels, &tensors[0]);
 }
 
-/* The batch's mean until commit; the mean of the gradients in backward. */
+/* Sums of the channels in double, and their means in float: of the batch until commit, of the gradients in backward. */
+enum { WORDS_PER_SUM = sizeof(double) / sizeof(float) };
+
 static void workspace(const lfd_layer_spec *spec, size_t max_batch, int bounded, size_t *rows, size_t *columns) {
     (void)max_batch;
     (void)bounded;
-    *rows = 1;
-    *columns = (size_t)spec->in.channels;
+    *rows = (size_t)spec->in.channels;
+    *columns = WORDS_PER_SUM + 1;
+}
+
+static float *means_of(const lfd_layer_pass *pass) {
+    return (float *)pass->workspace + WORDS_PER_SUM * (size_t)pass->spec->in.channels;
 }
 
 static size_t positions_of(const lfd_layer_spec *spec) {
@@ -27,12 +34,20 @@ static void shift(const lfd_layer_pass *pass, const float *x, const float *mean,
                       y);
 }
 
+/* Sums what x has. */
+static void find_means(const lfd_layer_pass *pass, const lfd_signal *x) {
+    const size_t channels = (size_t)pass->spec->in.channels, positions = positions_of(pass->spec);
+    double *sums = pass->workspace;
+    lfd_channel_sums(pass->context, pass->batch, channels, positions, x->value, x->lower, x->upper, sums);
+    lfd_workers_sum(pass->workers, sums, channels);
+    lfd_channel_means(channels, sums, pass->samples * (double)positions, means_of(pass));
+}
+
 static void forward(const lfd_layer_pass *pass, const lfd_signal *x, const lfd_signal *y) {
     const int batch_mean = pass->mode == LINFDIST_TRAIN;
-    const float *mean = batch_mean ? pass->workspace : pass->tensors[0].data;
-    if (batch_mean && x->value)
-        lfd_channel_mean(pass->context, pass->batch, (size_t)pass->spec->in.channels, positions_of(pass->spec),
-                         x->value, NULL, NULL, pass->workspace);
+    const float *mean = batch_mean ? means_of(pass) : pass->tensors[0].data;
+    const lfd_signal values = {.value = x->value};
+    if (batch_mean && x->value) find_means(pass, &values);
     shift(pass, x->value, mean, y->value);
     shift(pass, x->lower, mean, y->lower);
     shift(pass, x->upper, mean, y->upper);
@@ -41,20 +56,18 @@ static void forward(const lfd_layer_pass *pass, const lfd_signal *x, const lfd_s
 /* dL/dx = dL/dy - the channel's mean of dL/dy; gradients of the bounds flow through the same mean. */
 static void backward(const lfd_layer_pass *pass, const lfd_signal *x, const lfd_signal *y, const lfd_signal *grad_y,
                      const lfd_signal *grad_x) {
-    const size_t channels = (size_t)pass->spec->in.channels, positions = positions_of(pass->spec);
     (void)x;
     (void)y;
     lfd_layer_pass_on(pass, grad_y->lower, grad_x->lower);
     lfd_layer_pass_on(pass, grad_y->upper, grad_x->upper);
     lfd_layer_pass_on(pass, grad_y->value, grad_x->value);
     if (!grad_x->value || pass->mode != LINFDIST_TRAIN) return;
-    lfd_channel_mean(pass->context, pass->batch, channels, positions, grad_y->value, grad_y->lower, grad_y->upper,
-                     pass->workspace);
-    shift(pass, grad_x->value, pass->workspace, grad_x->value);
+    find_means(pass, grad_y);
+    shift(pass, grad_x->value, means_of(pass), grad_x->value);
 }
 
 static void commit(const lfd_layer_pass *pass) {
-    lfd_running_mean((size_t)pass->spec->in.channels, momentum, pass->workspace, pass->tensors[0].data);
+    lfd_running_mean((size_t)pass->spec->in.channels, momentum, means_of(pass), pass->tensors[0].data);
 }
 
 static double growth(const lfd_layer_pass *pass, double magnitude) {

@@ -191,6 +191,13 @@ AT(linfdist_loss, kind, 8);
 AT(linfdist_loss, mix, 16);
 AT(linfdist_loss, clip, 24);
 
+/* linfdist_run_hooks */
+SIZE(linfdist_run_hooks, 32);
+AT(linfdist_run_hooks, struct_size, 0);
+AT(linfdist_run_hooks, sum_means, 8);
+AT(linfdist_run_hooks, sum_gradients, 16);
+AT(linfdist_run_hooks, user, 24);
+
 /* linfdist_adam_options */
 SIZE(linfdist_adam_options, 48);
 AT(linfdist_adam_options, struct_size, 0);

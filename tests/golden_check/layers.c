@@ -3,36 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "check.h"
-
-/* x alone, or x with its interval: the tensors of one stage. Bounds are NULL when the case has none. */
-typedef struct triple {
-    float *x, *lower, *upper;
-} triple;
-
-static triple new_triple(check *c, size_t count, int bounds) {
-    return (triple){CHECK_FLOATS(c, count), bounds ? CHECK_FLOATS(c, count) : NULL,
-                    bounds ? CHECK_FLOATS(c, count) : NULL};
-}
-
-static float *copy_floats(check *c, const char *name, size_t count) {
-    float *copy = CHECK_FLOATS(c, count);
-    memcpy(copy, check_f32(c, name, count), count * sizeof *copy);
-    return copy;
-}
-
-static triple read_triple(check *c, const char *x, const char *lower, const char *upper, size_t count, int bounds) {
-    return (triple){copy_floats(c, x, count), bounds ? copy_floats(c, lower, count) : NULL,
-                    bounds ? copy_floats(c, upper, count) : NULL};
-}
-
-static void compare_triple(check *c, const char *x, const char *lower, const char *upper, const triple *got,
-                           size_t count) {
-    check_close(c, x, got->x, count);
-    if (!got->lower) return;
-    check_close(c, lower, got->lower, count);
-    check_close(c, upper, got->upper, count);
-}
+#include "net.h"
 
 typedef struct channels {
     size_t batch, channels, positions;
@@ -49,7 +20,7 @@ static void sum_bias_gradient(const float *grad, const channels *s, float *sum) 
 }
 
 /* Adds "bias" to every member of y, and compares its gradient. */
-static void check_bias(check *c, const channels *s, const triple *grad_y, triple *y) {
+static void check_bias(check *c, const channels *s, const net_triple *grad_y, net_triple *y) {
     const float *bias = check_f32(c, "bias", s->channels);
     float *grad_bias = CHECK_FLOATS(c, s->channels);
     add_bias(y->x, s, bias);
@@ -63,8 +34,9 @@ static void check_bias(check *c, const channels *s, const triple *grad_y, triple
 
 /* Shifts y in place and turns grad_y into the gradient before the shift. The files give no tolerance for the running
  * mean, which is a mean of x: the one of y holds for it. */
-static void check_shift(check *c, const channels *s, int mode, float momentum, triple *y, triple *grad_y) {
-    float *running = copy_floats(c, "running_mean", s->channels);
+static void check_shift(check *c, const channels *s, int mode, float momentum, net_triple *y, net_triple *grad_y) {
+    float *running = CHECK_FLOATS(c, s->channels);
+    memcpy(running, check_f32(c, "running_mean", s->channels), s->channels * sizeof *running);
     const int64_t batch = (int64_t)s->batch, channel_count = (int64_t)s->channels, positions = (int64_t)s->positions;
     CHECK(c, linfdist_mean_shift_forward(c->context, batch, channel_count, positions, mode, momentum, running, y->x,
                                          y->lower, y->upper, y->x, y->lower, y->upper));
@@ -82,13 +54,13 @@ static void check_mean_shift(check *c) {
     const golden_tensor *x = golden_find(c->file, "x");
     if (!x || x->dims != 3) check_stop(c, "tensor x is missing or not three-dimensional");
     const channels s = {x->shape[0], x->shape[1], x->shape[2]};
-    const triple upstream = read_triple(c, "go_y", "go_y_lower", "go_y_upper", x->count, 1);
-    triple y = read_triple(c, "x", "lower", "upper", x->count, 1);
-    triple grad = read_triple(c, "go_y", "go_y_lower", "go_y_upper", x->count, 1);
+    const net_triple upstream = net_read_triple(c, "go_y", "go_y_lower", "go_y_upper", x->count, 1);
+    net_triple y = net_read_triple(c, "x", "lower", "upper", x->count, 1);
+    net_triple grad = net_read_triple(c, "go_y", "go_y_lower", "go_y_upper", x->count, 1);
     check_shift(c, &s, training_mode(c), (float)check_scalar(c, "momentum"), &y, &grad);
     if (check_flag(c, "affine")) check_bias(c, &s, &upstream, &y);
-    compare_triple(c, "y", "y_lower", "y_upper", &y, x->count);
-    compare_triple(c, "g_x", "g_lower", "g_upper", &grad, x->count);
+    net_compare_triple(c, "y", "y_lower", "y_upper", &y, x->count);
+    net_compare_triple(c, "g_x", "g_lower", "g_upper", &grad, x->count);
 }
 
 /* dims = (batch, inputs, outputs, groups). */
@@ -98,7 +70,7 @@ typedef struct layer_case {
     size_t x_count, w_count, y_count;
     int bounds;
     float p;
-    triple x, y, grad_y, grad_x;
+    net_triple x, y, grad_y, grad_x;
     int32_t *argmax, *arg_lower, *arg_upper;
     const float *w;
     float *distances, *grad_w; /* y before the mean shift, which the backward pass needs */
@@ -115,11 +87,11 @@ static void read_layer(check *c, layer_case *l) {
     l->y_count = (size_t)dims[0] * (size_t)dims[2];
     l->bounds = check_flag(c, "bounds");
     l->p = (float)check_scalar(c, "p");
-    l->x = read_triple(c, "x", "lower", "upper", l->x_count, l->bounds);
-    l->grad_y = read_triple(c, "go_y", "go_y_lower", "go_y_upper", l->y_count, l->bounds);
+    l->x = net_read_triple(c, "x", "lower", "upper", l->x_count, l->bounds);
+    l->grad_y = net_read_triple(c, "go_y", "go_y_lower", "go_y_upper", l->y_count, l->bounds);
     l->w = check_f32(c, "weight", l->w_count);
-    l->y = new_triple(c, l->y_count, l->bounds);
-    l->grad_x = new_triple(c, l->x_count, l->bounds);
+    l->y = net_new_triple(c, l->y_count, l->bounds);
+    l->grad_x = net_new_triple(c, l->x_count, l->bounds);
     l->grad_w = CHECK_FLOATS(c, l->w_count);
     l->argmax = isinf(l->p) ? check_array(c, l->y_count, sizeof(int32_t)) : NULL;
 }
@@ -143,17 +115,33 @@ static void layer_backward(check *c, layer_case *l) {
                                       l->grad_y.lower, l->grad_y.upper, l->grad_x.lower, l->grad_x.upper, l->grad_w));
 }
 
+/* The same layer as a model. */
+static void check_as_model(check *c, const layer_case *l) {
+    net_case n = net_begin(l->shape.batch, l->shape.n_in, 1, 1);
+    net_add(c, &n, LINFDIST_LAYER_DISTANCE);
+    n.layers[0].n_out = n.n_out = l->shape.n_out;
+    n.layers[0].groups = l->shape.groups;
+    n.bounds = l->bounds;
+    n.bias = check_flag(c, "bias");
+    n.mode = training_mode(c);
+    n.p = l->p;
+    if (check_flag(c, "mean_shift")) net_add(c, &n, LINFDIST_LAYER_MEAN_SHIFT);
+    if (n.bias) net_add(c, &n, LINFDIST_LAYER_BIAS);
+    net_check(c, &n);
+}
+
 static void check_normdist(check *c) {
     layer_case l = {0};
     read_layer(c, &l);
-    const triple upstream = read_triple(c, "go_y", "go_y_lower", "go_y_upper", l.y_count, l.bounds);
+    const net_triple upstream = net_read_triple(c, "go_y", "go_y_lower", "go_y_upper", l.y_count, l.bounds);
     layer_forward(c, &l);
     if (check_flag(c, "mean_shift")) check_shift(c, &l.out, training_mode(c), 0.1f, &l.y, &l.grad_y);
     if (check_flag(c, "bias")) check_bias(c, &l.out, &upstream, &l.y);
     layer_backward(c, &l);
-    compare_triple(c, "y", "y_lower", "y_upper", &l.y, l.y_count);
-    compare_triple(c, "g_x", "g_lower", "g_upper", &l.grad_x, l.x_count);
+    net_compare_triple(c, "y", "y_lower", "y_upper", &l.y, l.y_count);
+    net_compare_triple(c, "g_x", "g_lower", "g_upper", &l.grad_x, l.x_count);
     check_close(c, "g_weight", l.grad_w, l.w_count);
+    check_as_model(c, &l);
 }
 
 /* dims of fcN = (inputs, outputs, groups), of convN = (channels, outputs, kernel height, kernel width, groups). Exact.
@@ -188,21 +176,16 @@ static void check_identity(check *c) {
 void check_layers(check *c) {
     static const struct {
         const char *layer;
-        check_case run; /* NULL: of a later version */
+        check_case run;
     } layers[] = {
-        {"MeanShift", check_mean_shift},
-        {"NormDist", check_normdist},
-        {"identity_init", check_identity},
-        {"BoundLinear", NULL},
-        {"BoundConv2d", NULL},
-        {"BoundTanh", NULL},
-        {"BoundReLU", NULL},
-        {"BoundFinalLinear", NULL},
+        {"MeanShift", check_mean_shift},    {"NormDist", check_normdist},
+        {"identity_init", check_identity},  {"BoundLinear", check_linear},
+        {"BoundConv2d", check_linear_conv}, {"BoundTanh", check_tanh},
+        {"BoundReLU", check_relu},          {"BoundFinalLinear", check_final_linear},
     };
     const char *layer = check_metadata(c, "layer");
     for (size_t i = 0; i < sizeof layers / sizeof *layers; ++i) {
         if (strcmp(layer, layers[i].layer) != 0) continue;
-        if (!layers[i].run) check_skip(c, "linear layers and activations are not in this version");
         layers[i].run(c);
         return;
     }

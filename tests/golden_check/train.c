@@ -4,10 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static void destroy_model(void *model) {
-    linfdist_model_destroy(model);
-}
-
 static void destroy_run(void *run) {
     linfdist_run_destroy(run);
 }
@@ -42,34 +38,30 @@ void train_write(check *c, const train_case *t, const char *prefix) {
     }
 }
 
-const float *train_distances(check *c, const train_case *t, size_t batch) {
-    const float *distances = NULL;
+const float *train_outputs(check *c, const train_case *t, const linfdist_run *run, size_t batch) {
+    const float *outputs = NULL;
     int64_t rows = 0, columns = 0;
-    CHECK(c, linfdist_run_outputs(t->run, &distances, &rows, &columns));
-    if (rows != (int64_t)batch || columns != (int64_t)t->classes)
-        check_stop(c, "the run has distances of another shape");
-    return distances;
+    CHECK(c, linfdist_run_outputs(run, &outputs, &rows, &columns));
+    if (rows != (int64_t)batch || columns != (int64_t)t->classes) check_stop(c, "the run has outputs of another shape");
+    return outputs;
 }
 
-float *train_logits(check *c, const train_case *t, const float *distances, size_t batch) {
+float *train_logits(check *c, const train_case *t, const float *outputs, size_t batch) {
     linfdist_tensor scalar = {.struct_size = sizeof scalar};
     const int learned = linfdist_model_find_tensor(t->model, "scalar", &scalar) == LINFDIST_OK;
-    const float factor = learned ? scalar.data[0] : 1.0f;
+    const float sign = t->outputs == LINFDIST_OUTPUTS_DISTANCES ? -1.0f : 1.0f;
+    const float factor = learned ? sign * scalar.data[0] : sign;
     float *logits = CHECK_FLOATS(c, batch * t->classes);
-    for (size_t i = 0; i < batch * t->classes; ++i) logits[i] = -factor * distances[i];
+    for (size_t i = 0; i < batch * t->classes; ++i) logits[i] = factor * outputs[i];
     return logits;
 }
 
-float *train_worst(check *c, const train_case *t, const float *lower, const float *upper, const int32_t *labels,
-                   size_t batch, double eps) {
+float *train_worst(check *c, const train_case *t, linfdist_run *run, const int32_t *labels, size_t batch, double eps) {
+    const double unit = t->outputs == LINFDIST_OUTPUTS_DISTANCES ? 2.0 * eps : 1.0;
+    const float *margins = NULL;
     float *worst = CHECK_FLOATS(c, batch * t->classes);
-    for (size_t b = 0; b < batch; ++b) {
-        const size_t row = b * t->classes, label = (size_t)labels[b];
-        if (label >= t->classes) check_stop(c, "label %zu is out of range", label);
-        for (size_t j = 0; j < t->classes; ++j)
-            if (j != label)
-                worst[row + j] = (float)(((double)upper[row + label] - (double)lower[row + j]) / (2.0 * eps));
-    }
+    CHECK(c, linfdist_run_margins(run, labels, eps, &margins));
+    for (size_t i = 0; i < batch * t->classes; ++i) worst[i] = (float)((double)margins[i] / unit);
     return worst;
 }
 
@@ -99,7 +91,7 @@ static void read_loss(check *c, train_case *t) {
     if (sscanf(parameters, "(mix=%lf)", &t->loss.mix) != 1) check_stop(c, "loss is %s", text);
 }
 
-static void read_schedule(check *c, linfdist_schedule *s) {
+static void read_schedule(check *c, const train_case *t, linfdist_schedule *s) {
     const char *epochs = check_metadata(c, "epochs");
     long long e[5];
     CHECK(c, linfdist_schedule_init(s, sizeof *s));
@@ -118,41 +110,24 @@ static void read_schedule(check *c, linfdist_schedule *s) {
     s->eps_smooth = check_number(c, "eps_smooth");
     s->lr = check_number(c, "lr");
     s->scalar_lr = check_number(c, "scalar_lr");
+    s->positive_eps = t->outputs == LINFDIST_OUTPUTS_DISTANCES; /* whose margins divide by eps */
 }
 
-static void create_model(check *c, train_case *t) {
-    const char *model = check_metadata(c, "model"), *input = check_metadata(c, "input_dim");
-    const golden_tensor *logits = golden_find(c->file, "eval.logits"), *scalar = golden_find(c->file, "init.scalar");
-    long long depth, width, channels, height, width_px;
-    linfdist_mlp_options options;
-    CHECK(c, linfdist_mlp_options_init(&options, sizeof options));
-    if (sscanf(model, "MLPModel(depth=%lld,width=%lld", &depth, &width) != 2) check_stop(c, "model is %s", model);
-    if (sscanf(input, "(%lld, %lld, %lld)", &channels, &height, &width_px) != 3) check_stop(c, "input is %s", input);
-    if (!logits || logits->dims != 2) check_stop(c, "tensor eval.logits is missing or not two-dimensional");
-    options.channels = channels;
-    options.height = height;
-    options.width_px = width_px;
-    options.depth = depth;
-    options.width = width;
-    options.classes = (int64_t)logits->shape[1];
-    options.learned_scalar = scalar != NULL;
-    CHECK(c, linfdist_model_create_mlp(c->context, &options, &t->model));
-    check_own(c, t->model, destroy_model);
-    t->classes = logits->shape[1];
-    t->eval_count = logits->shape[0];
+static linfdist_run *create_run(check *c, linfdist_model *model, int32_t kind, size_t max_batch) {
+    linfdist_run *run = NULL;
+    CHECK(c, linfdist_run_create(model, kind, (int64_t)max_batch, &run));
+    check_own(c, run, destroy_run);
+    return run;
 }
 
 static void create_training(check *c, train_case *t) {
-    linfdist_model_info info = {.struct_size = sizeof info};
     linfdist_adam_options adam;
-    CHECK(c, linfdist_model_get_info(t->model, &info));
-    t->tensors = info.tensors;
-    t->n_in = (size_t)info.n_in;
     t->steps = (size_t)check_number(c, "steps");
     t->batch = (size_t)check_number(c, "batch");
-    CHECK(c, linfdist_run_create(t->model, LINFDIST_RUN_TRAINING,
-                                 (int64_t)(t->batch > t->eval_count ? t->batch : t->eval_count), &t->run));
-    check_own(c, t->run, destroy_run);
+    const size_t most = t->batch > t->eval_count ? t->batch : t->eval_count;
+    t->run = create_run(c, t->model, LINFDIST_RUN_TRAINING, most);
+    t->intervals = create_run(c, t->model, LINFDIST_RUN_INTERVAL_TRAINING, t->eval_count);
+    t->part_run = create_run(c, t->part, LINFDIST_RUN_INFERENCE, t->eval_count);
     CHECK(c, linfdist_adam_options_init(&adam, sizeof adam));
     adam.beta1 = check_number(c, "beta1");
     adam.beta2 = check_number(c, "beta2");
@@ -161,24 +136,11 @@ static void create_training(check *c, train_case *t) {
     check_own(c, t->optimizer, destroy_optimizer);
 }
 
-static int starts_with(const char *text, const char *prefix) {
-    return strncmp(text, prefix, strlen(prefix)) == 0;
-}
-
-/* Leaves the case where its model is of a later version, or unknown. */
-static void check_supported(check *c) {
-    const char *model = check_metadata(c, "model");
-    if (starts_with(model, "HybridModel(") || starts_with(model, "('conv'"))
-        check_skip(c, "hybrid and convolutional models are not in this version");
-    if (!starts_with(model, "MLPModel(")) check_stop(c, "unknown model %s", model);
-}
-
 void check_train(check *c) {
     train_case t = {0};
-    check_supported(c);
-    create_model(c, &t);
+    train_create_models(c, &t);
     create_training(c, &t);
-    read_schedule(c, &t.schedule);
+    read_schedule(c, &t, &t.schedule);
     read_loss(c, &t);
     train_check_snapshots(c, &t);
     train_check_evaluation(c, &t);

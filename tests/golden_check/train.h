@@ -6,10 +6,14 @@
 
 typedef struct train_case {
     linfdist_model *model;
-    linfdist_run *run;
+    linfdist_run *run;       /* trains */
+    linfdist_run *intervals; /* evaluates with interval bounds */
+    linfdist_model *part;    /* the layers in front of the first linear one, with tensors of their own */
+    linfdist_run *part_run;
     linfdist_optimizer *optimizer;
     int64_t tensors;
-    size_t n_in, classes;
+    int32_t outputs;                /* LINFDIST_OUTPUTS_* */
+    size_t n_in, classes, features; /* features: what the part puts out */
     size_t steps, batch;
     size_t eval_count;
     linfdist_loss loss;
@@ -26,13 +30,14 @@ size_t train_elements(const linfdist_tensor *tensor);
 linfdist_tensor train_tensor(check *c, const train_case *t, int64_t index);
 /* Writes the tensors PREFIX.NAME into the model. */
 void train_write(check *c, const train_case *t, const char *prefix);
-/* Distances of the run's last pass. */
-const float *train_distances(check *c, const train_case *t, size_t batch);
-/* -scalar d. */
-float *train_logits(check *c, const train_case *t, const float *distances, size_t batch);
-/* (upper_y - lower_j) / (2 eps), 0 for j = y. */
-float *train_worst(check *c, const train_case *t, const float *lower, const float *upper, const int32_t *labels,
-                   size_t batch, double eps);
+/* Makes model and part of the net that the file names. */
+void train_create_models(check *c, train_case *t);
+/* Outputs of the run's last pass. */
+const float *train_outputs(check *c, const train_case *t, const linfdist_run *run, size_t batch);
+/* -scalar d of distances, the outputs themselves of logits. */
+float *train_logits(check *c, const train_case *t, const float *outputs, size_t batch);
+/* The run's margins, of distances divided by 2 eps. */
+float *train_worst(check *c, const train_case *t, linfdist_run *run, const int32_t *labels, size_t batch, double eps);
 
 /* Numbers of one training step. */
 typedef struct train_numbers {

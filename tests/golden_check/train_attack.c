@@ -54,7 +54,8 @@ static void check_images(check *c, const train_case *t, const linfdist_certifier
                              check_scalar(c, "eval.eps"), adversarial, (int64_t)t->n_in, NULL, NULL));
     compare_pixels(c, pixels_name, adversarial, count);
     CHECK(c, linfdist_forward(t->run, adversarial, (int64_t)t->n_in, (int64_t)samples, LINFDIST_EVALUATE, p));
-    check_close(c, logits_name, train_logits(c, t, train_distances(c, t, samples), samples), samples * t->classes);
+    check_close(c, logits_name, train_logits(c, t, train_outputs(c, t, t->run, samples), samples),
+                samples * t->classes);
 }
 
 void train_check_attack(check *c, const train_case *t) {

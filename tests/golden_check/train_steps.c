@@ -38,17 +38,11 @@ static void restore(check *c, const train_case *t, const char *snapshot, int fir
 static void compare_outputs(check *c, const train_case *t, const char *snapshot, size_t k, double eps) {
     const size_t count = t->batch * t->classes;
     const int32_t *labels = check_i32(c, "y", t->steps * t->batch) + k * t->batch;
-    const float *d = train_distances(c, t, t->batch);
-    float *lower = CHECK_FLOATS(c, count), *upper = CHECK_FLOATS(c, count);
-    for (size_t i = 0; i < count; ++i) {
-        lower[i] = (float)((double)d[i] - eps);
-        upper[i] = (float)((double)d[i] + eps);
-    }
     const train_name logits = train_join(snapshot, "logits"), worst = train_join(snapshot, "worst");
     const double *want_logits = check_values(c, logits.text, count), *want_worst = check_values(c, worst.text, count);
-    check_close_within(c, logits.text, train_logits(c, t, d, t->batch), want_logits, count,
-                       (check_tolerance){0.0, 1e-5 * check_largest(want_logits, count)});
-    check_close_within(c, worst.text, train_worst(c, t, lower, upper, labels, t->batch, eps), want_worst, count,
+    check_close_within(c, logits.text, train_logits(c, t, train_outputs(c, t, t->run, t->batch), t->batch), want_logits,
+                       count, (check_tolerance){0.0, 1e-5 * check_largest(want_logits, count)});
+    check_close_within(c, worst.text, train_worst(c, t, t->run, labels, t->batch, eps), want_worst, count,
                        (check_tolerance){0.0, 1e-5 * check_largest(want_worst, count)});
 }
 

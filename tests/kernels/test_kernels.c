@@ -423,6 +423,8 @@ static void check_kernel(const lfd_kernels *k, runner *run, const char *what) {
         compare(k, run, what, make_case(5, 1300 + pick(9), 37, 1, powers[i], 1.0f, RANDOM, 1));
         compare(k, run, what, make_case(101, 19, 67, 0, powers[i], 1.0f, TIES, 0));
     }
+    for (int kind = 0; kind < DATA_KINDS; ++kind) /* and past several packed blocks in every direction */
+        compare(k, run, what, make_case(41, 500 + pick(80), 101, 1, 2.0f, 1.0f, (data_kind)kind, kind % 2));
 }
 
 typedef struct row {

@@ -243,11 +243,43 @@ static void test_augmentation_known_bits(void **state) {
     }
 }
 
+/* ---- the ball around a batch ---- */
+
+/* Every end is eps away, or at the end of its channel's pixels, whichever is nearer. */
+static void test_ball(void **state) {
+    (void)state;
+    problem what;
+    batches *source;
+    dataset data = make_image("cifar10", 2022, 3, 32);
+    const float *x, *lower, *upper;
+    const int32_t *labels;
+    const double eps = 0.75;
+    int clamped = 0;
+    assert_int_equal(batches_create(&data, 8, 11, &source, &what), 0);
+    const int64_t count = batches_get(source, 0, 0, &x, &labels);
+    assert_int_equal(batches_ball(source, count, eps, &lower, &upper, &what), 0);
+    for (int64_t i = 0; i < count * data.n_in; ++i) {
+        const int64_t channel = i / (32 * 32) % 3;
+        const float low = dataset_normalized(&data, channel, 0), high = dataset_normalized(&data, channel, 1);
+        const float below = (float)((double)x[i] - eps), above = (float)((double)x[i] + eps);
+        assert_true(lower[i] == (below < low ? low : below));
+        assert_true(upper[i] == (above > high ? high : above));
+        clamped += lower[i] == low || upper[i] == high;
+    }
+    assert_in_range(clamped, 100, count * data.n_in - 100);
+    batches_destroy(source);
+    dataset_close(&data);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_batches_cover_an_epoch_once), cmocka_unit_test(test_batches_are_functions_of_their_place),
-        cmocka_unit_test(test_augmentations_are_exact),     cmocka_unit_test(test_augmentations_by_name),
-        cmocka_unit_test(test_augmentation_of_a_sample),    cmocka_unit_test(test_augmentation_known_bits),
+        cmocka_unit_test(test_batches_cover_an_epoch_once),
+        cmocka_unit_test(test_batches_are_functions_of_their_place),
+        cmocka_unit_test(test_augmentations_are_exact),
+        cmocka_unit_test(test_augmentations_by_name),
+        cmocka_unit_test(test_ball),
+        cmocka_unit_test(test_augmentation_of_a_sample),
+        cmocka_unit_test(test_augmentation_known_bits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

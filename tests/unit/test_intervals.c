@@ -235,6 +235,26 @@ static void test_states(void **state) {
 }
 
 /* Values -+ eps: margins of a pass at any p, with the gradients of a loss that reads them. */
+/* An optimizer takes the gradients of such a run as any other's. */
+static void test_step(void **state) {
+    linfdist_optimizer *optimizer = NULL;
+    linfdist_loss loss;
+    float before[CLASSES * WIDTH];
+    const linfdist_tensor w = net_tensor(model, "b.weight");
+    int moved = 0;
+    (void)state;
+    OK(linfdist_loss_init(&loss, sizeof loss, LINFDIST_LOSS_HINGE));
+    OK(linfdist_optimizer_create_adam(model, NULL, &optimizer));
+    OK(linfdist_forward_intervals(run, x, x_lower, x_upper, N_IN, BATCH, LINFDIST_TRAIN));
+    OK(linfdist_run_loss(run, &loss, labels, 0.1, 0.0, NULL));
+    OK(linfdist_backward(run, NULL, 0));
+    memcpy(before, w.data, sizeof before);
+    OK(linfdist_optimizer_step(optimizer, run, 0.5, 0.1));
+    for (int i = 0; i < CLASSES * WIDTH; ++i) moved += before[i] != w.data[i];
+    assert_true(moved > 0);
+    linfdist_optimizer_destroy(optimizer);
+}
+
 static void test_lipschitz_margins(void **state) {
     linfdist_run *own = NULL, *library = NULL;
     linfdist_loss hinge;
@@ -266,6 +286,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_margins, setup, teardown),
         cmocka_unit_test_setup_teardown(test_loss, setup, teardown),
         cmocka_unit_test_setup_teardown(test_states, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_step, setup, teardown),
         cmocka_unit_test_setup_teardown(test_lipschitz_margins, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
