@@ -221,8 +221,7 @@ static void rank_output(const kernel_case *c, ranked_case *r, size_t o) {
     if (depth < n) bound = order[depth].bound;
     r->rest.data[o] = bound;
     for (size_t k = 0; k < depth; ++k)
-        r->ranks[(k / LFD_SLICE * r->shape.n_out + o) * LFD_SLICE + k % LFD_SLICE] =
-            k < n ? order[k] : (lfd_rank){-FLT_MAX, 0.0f, 0};
+        r->ranks[(k / LFD_SLICE * r->shape.n_out + o) * LFD_SLICE + k % LFD_SLICE] = order[k];
     free(order);
 }
 
@@ -312,10 +311,10 @@ static outputs run_range_excess(const lfd_kernels *k, kernel_case *c) {
     return out;
 }
 
-/* The dense kernel's results, with every column ranked, some, or none. */
+/* The dense kernel's results, with all whole slices of columns ranked, half of them, or none. */
 static outputs run_ranked_forward(const lfd_kernels *k, kernel_case *c) {
     outputs out = {{y_like(c), y_like(c), y_like(c), y_like(c)}, 0};
-    const size_t all = (c->shape.n_in + LFD_SLICE - 1) / LFD_SLICE, slices[] = {all, all / 2, 0};
+    const size_t all = c->shape.n_in / LFD_SLICE, slices[] = {all, all / 2, 0};
     lfd_kernels_for(LFD_ISA_REF)->linf_forward(&c->shape, c->x.data, c->w.data, out.array[3].data);
     for (size_t i = 0; i < 3 && c->shape.batch > 0; ++i) {
         ranked_case r = make_ranked(k, c, lane_counts[i], slices[(i + c->shape.n_out) % 3]);
@@ -331,7 +330,7 @@ static outputs run_ranked_forward(const lfd_kernels *k, kernel_case *c) {
 }
 static outputs run_ranked_bounds(const lfd_kernels *k, kernel_case *c) {
     outputs out = {{y_like(c), y_like(c), y_like(c), y_like(c)}, 0};
-    const size_t all = (c->shape.n_in + LFD_SLICE - 1) / LFD_SLICE, slices[] = {all, all / 2, 0};
+    const size_t all = c->shape.n_in / LFD_SLICE, slices[] = {all, all / 2, 0};
     lfd_kernels_for(LFD_ISA_REF)
         ->bounds_forward(&c->shape, c->x.data, c->x_upper.data, c->w.data, out.array[2].data, out.array[3].data);
     for (size_t i = 0; i < 3 && c->shape.batch > 0; ++i) {
