@@ -19,7 +19,4 @@
 #define LFD_PLAIN_FACTOR_LOW 0x1p-100f
 #define LFD_PLAIN_FACTOR_HIGH 0x1p100f
 
-/* Ratios enter power_float multiplied by this (tmpl/power.h says why); it is exact. */
-#define POWER_SCALE 0x1.08p0f
-
 #endif

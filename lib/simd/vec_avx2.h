@@ -47,6 +47,9 @@ static inline void vf_store_part(float *p, vf a, size_t count) { _mm256_maskstor
 static inline vf vf_add(vf a, vf b) { return _mm256_add_ps(a, b); }
 static inline vf vf_sub(vf a, vf b) { return _mm256_sub_ps(a, b); }
 static inline vf vf_mul(vf a, vf b) { return _mm256_mul_ps(a, b); }
+/* a b + c and a b - c, rounded once. */
+static inline vf vf_multiply_add(vf a, vf b, vf c) { return _mm256_fmadd_ps(a, b, c); }
+static inline vf vf_multiply_subtract(vf a, vf b, vf c) { return _mm256_fmsub_ps(a, b, c); }
 static inline vf vf_div(vf a, vf b) { return _mm256_div_ps(a, b); }
 static inline vf vf_sqrt(vf a) { return _mm256_sqrt_ps(a); }
 static inline vf vf_max(vf a, vf b) { return _mm256_max_ps(a, b); }
@@ -100,8 +103,17 @@ static inline vf vf_mantissa(vf x) {
     vf bits = _mm256_and_ps(x, _mm256_castsi256_ps(_mm256_set1_epi32(0x007fffff)));
     return _mm256_or_ps(bits, _mm256_set1_ps(1.0f));
 }
+/* Bits of a, non-negative. */
+static inline vi vi_shift_right(vf a, int count) { return _mm256_srli_epi32(_mm256_castps_si256(a), count); }
+/* The entry with that number, modulo LFD_PIECES. */
+static inline vf vf_lookup(const vf *table, vi number) {
+    __m256 bit3 = _mm256_castsi256_ps(_mm256_slli_epi32(number, 28)), bit4 = _mm256_castsi256_ps(_mm256_slli_epi32(number, 27));
+    __m256 low = _mm256_blendv_ps(_mm256_permutevar8x32_ps(table[0], number), _mm256_permutevar8x32_ps(table[1], number), bit3);
+    __m256 high = _mm256_blendv_ps(_mm256_permutevar8x32_ps(table[2], number), _mm256_permutevar8x32_ps(table[3], number), bit3);
+    return _mm256_blendv_ps(low, high, bit4);
+}
 /* The entry that the top four bits of x's mantissa choose. */
-static inline vf vf_lookup(const float table[16], vf x) {
+static inline vf vf_lookup_16(const float table[16], vf x) {
     __m256i index = _mm256_srli_epi32(_mm256_castps_si256(x), 19);
     vf low = _mm256_permutevar8x32_ps(_mm256_loadu_ps(table), index);
     vf high = _mm256_permutevar8x32_ps(_mm256_loadu_ps(table + 8), index);

@@ -42,6 +42,9 @@ static inline void vf_store_part(float *p, vf a, size_t count) { _mm512_mask_sto
 static inline vf vf_add(vf a, vf b) { return _mm512_add_ps(a, b); }
 static inline vf vf_sub(vf a, vf b) { return _mm512_sub_ps(a, b); }
 static inline vf vf_mul(vf a, vf b) { return _mm512_mul_ps(a, b); }
+/* a b + c and a b - c, rounded once. */
+static inline vf vf_multiply_add(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }
+static inline vf vf_multiply_subtract(vf a, vf b, vf c) { return _mm512_fmsub_ps(a, b, c); }
 static inline vf vf_div(vf a, vf b) { return _mm512_div_ps(a, b); }
 static inline vf vf_sqrt(vf a) { return _mm512_sqrt_ps(a); }
 static inline vf vf_max(vf a, vf b) { return _mm512_max_ps(a, b); }
@@ -91,8 +94,12 @@ static inline vi vi_select(vm m, vi a, vi b) { return _mm512_mask_blend_epi32(m,
 /* x = 2^exponent mantissa with the mantissa in [1, 2), for normal positive x. */
 static inline vf vf_exponent(vf x) { return _mm512_getexp_ps(x); }
 static inline vf vf_mantissa(vf x) { return _mm512_getmant_ps(x, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_src); }
+/* Bits of a, non-negative. */
+static inline vi vi_shift_right(vf a, int count) { return _mm512_srli_epi32(_mm512_castps_si512(a), (unsigned)count); }
+/* The entry with that number, modulo LFD_PIECES. */
+static inline vf vf_lookup(const vf *table, vi number) { return _mm512_permutex2var_ps(table[0], number, table[1]); }
 /* The entry that the top four bits of x's mantissa choose. */
-static inline vf vf_lookup(const float table[16], vf x) {
+static inline vf vf_lookup_16(const float table[16], vf x) {
     return _mm512_permutexvar_ps(_mm512_srli_epi32(_mm512_castps_si512(x), 19), _mm512_loadu_ps(table));
 }
 /* 2^(k/8) for shifted = k/8 + 1.5 2^20, whose low bits are the integer k, from power.h's table. */

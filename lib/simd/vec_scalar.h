@@ -19,6 +19,7 @@ static inline vf vf_add(vf a, vf b) { return a + b; }
 static inline vf vf_sub(vf a, vf b) { return a - b; }
 static inline vf vf_mul(vf a, vf b) { return a * b; }
 
+static inline vf vf_load(const float *p) { return *p; }
 static inline vf vf_abs(vf a) { return fabsf(a); }
 static inline vf vf_sign(vf a) { return a > 0.0f ? 1.0f : a < 0.0f ? -1.0f : 0.0f; }
 static inline vf vf_sqrt(vf a) { return sqrtf(a); }
@@ -36,8 +37,28 @@ static inline vf vf_from_bits(vi a) {
 /* x = 2^exponent mantissa with the mantissa in [1, 2), for normal positive x. */
 static inline vf vf_exponent(vf x) { return (vf)((vi_from_bits(x) >> 23) - 127); }
 static inline vf vf_mantissa(vf x) { return vf_from_bits((vi_from_bits(x) & 0x007fffff) | 0x3f800000); }
+/* a b + c, rounded once. Without such an instruction: the product is exact in double; if the sum is not, an odd last bit
+ * keeps the second rounding from seeing a tie. */
+static inline vf vf_multiply_add(vf a, vf b, vf c) {
+#ifdef __FMA__
+    return __builtin_fmaf(a, b, c);
+#else
+    double product = (double)a * b, sum = product + c, rest = sum - product;
+    double error = (product - (sum - rest)) + (c - rest);
+    int64_t bits;
+    memcpy(&bits, &sum, sizeof bits);
+    if (error != 0.0 && !(bits & 1)) bits += (error > 0.0) == (sum > 0.0) ? 1 : -1;
+    memcpy(&sum, &bits, sizeof sum);
+    return (float)sum;
+#endif
+}
+static inline vf vf_multiply_subtract(vf a, vf b, vf c) { return vf_multiply_add(a, b, -c); }
+/* Bits of a, non-negative. */
+static inline vi vi_shift_right(vf a, int count) { return vi_from_bits(a) >> count; }
+/* The entry with that number, modulo LFD_PIECES. */
+static inline vf vf_lookup(const vf *table, vi number) { return table[number & (LFD_PIECES - 1)]; }
 /* The entry that the top four bits of x's mantissa choose. */
-static inline vf vf_lookup(const float table[16], vf x) { return table[(vi_from_bits(x) >> 19) & 15]; }
+static inline vf vf_lookup_16(const float table[16], vf x) { return table[(vi_from_bits(x) >> 19) & 15]; }
 /* 2^(k/8) for shifted = k/8 + 1.5 2^20, whose low bits are the integer k, from power.h's table. */
 static inline vf vf_from_eighths(const int32_t table[16], vf shifted) {
     uint32_t k = (uint32_t)vi_from_bits(shifted);

@@ -1,17 +1,17 @@
 /* At large p few terms matter, and in trained nets they are the same ones for most samples: those of a few columns of
  * each output. So LANES rows of x go through together, one per lane, and for each output only the columns are looked at
  * where some row can differ enough. Those are found with lanes over columns from the least and the largest x of each
- * column, for LANES x LANES terms at a time: rounded subtraction is monotone, so no term that matters is missed, and what
- * is found in excess is sorted out term by term. */
+ * column, for LANES x LANES terms at a time: rounded subtraction is monotone, so no term that matters is missed, and
+ * what is found in excess is sorted out term by term. */
 
 enum {
-    LIVE_COLUMNS = 128,   /* columns per visit */
-    LIVE_OUTPUTS = 32,    /* outputs whose terms are looked for together */
-    LIVE_CAPACITY = 512,  /* places found between two flushes */
-    LIVE_SAMPLE = 4,      /* a sample takes every LIVE_SAMPLE-th output */
-    LIVE_AHEAD = 3,       /* rows of w that are fetched in advance */
-    LIVE_TOGETHER = 32,   /* places whose terms are computed before they are added; a multiple of LANES */
-    LIVE_AT_ONCE = 4      /* places whose powers are interleaved */
+    LIVE_COLUMNS = 128,  /* columns per visit */
+    LIVE_OUTPUTS = 32,   /* outputs whose terms are looked for together */
+    LIVE_CAPACITY = 512, /* places found between two flushes */
+    LIVE_SAMPLE = 4,     /* a sample takes every LIVE_SAMPLE-th output */
+    LIVE_AHEAD = 3,      /* rows of w that are fetched in advance */
+    LIVE_TOGETHER = 32,  /* places whose terms are computed before they are added; a multiple of LANES */
+    LIVE_AT_ONCE = 4     /* places whose powers are interleaved */
 };
 
 /* Up to LANES rows of x over one range of columns, transposed; lanes without a row repeat the last one. */
@@ -30,7 +30,7 @@ typedef struct live_places {
 /* LANES rows by LIVE_COLUMNS columns, and LIVE_OUTPUTS outputs at a time. */
 typedef struct live_block {
     const live_rows *rows;
-    float inverse[LIVE_OUTPUTS][LANES]; /* POWER_SCALE / distance, 0 for distance 0 and in lanes without a row */
+    float inverse[LIVE_OUTPUTS][LANES]; /* scale / distance, 0 for distance 0 and in lanes without a row */
     float cut[LIVE_OUTPUTS][LANES];     /* infinity there: |x - w| at or above matters */
     float least[LIVE_OUTPUTS];          /* cut of each output */
     live_places found;
@@ -122,11 +122,11 @@ static void live_least(size_t outputs, float (*v)[LANES], float *least) {
 
 /* Inverses and cuts from distances (0 in lanes without a row), which stand in cut. Distances below least_distance count
  * as 0. */
-static void live_prepare(live_block *block, size_t outputs, float cut, float least_distance) {
+static void live_prepare(live_block *block, size_t outputs, float scale, float cut, float least_distance) {
     for (size_t o = 0; o < outputs; ++o) {
         vf distance = vf_load(block->cut[o]);
         vm none = vf_less(distance, vf_set(least_distance));
-        vf_store(block->inverse[o], vf_select(none, vf_set(0.0f), vf_div(vf_set(POWER_SCALE), distance)));
+        vf_store(block->inverse[o], vf_select(none, vf_set(0.0f), vf_div(vf_set(scale), distance)));
         vf_store(block->cut[o], vf_select(none, vf_set(INFINITY), vf_mul(distance, vf_set(cut))));
     }
     live_least(outputs, block->cut, block->least);
@@ -145,9 +145,9 @@ static void live_confirm(live_block *block, const float *w, size_t w_stride) {
     block->found.count = kept;
 }
 
-/* term[k] <- sign(t) (|t| inverse)^exponent, t = x - w, of count <= LIVE_TOGETHER places; 0 for terms that do not matter. */
-static void live_terms(live_block *block, const int32_t *place, size_t count, const float *w, size_t w_stride,
-                       float exponent) {
+/* term[k] <- sign(t) (|t| inverse)^q, t = x - w, of count <= LIVE_TOGETHER places; 0 for terms that do not matter. */
+LFD_INLINE void live_terms(live_block *block, const int32_t *place, size_t count, const float *w, size_t w_stride,
+                           const power_pieces *pieces, size_t degree) {
     for (size_t first = 0; first < count; first += LIVE_AT_ONCE) {
         vf t[LIVE_AT_ONCE], power[LIVE_AT_ONCE];
         size_t o[LIVE_AT_ONCE];
@@ -158,7 +158,7 @@ static void live_terms(live_block *block, const int32_t *place, size_t count, co
             t[k] = vf_sub(vf_load(block->rows->x[i]), vf_set(w[o[k] * w_stride + i]));
             power[k] = vf_abs(vf_mul(t[k], vf_load(block->inverse[o[k]])));
         }
-        powers(LIVE_AT_ONCE, power, vf_set(exponent));
+        powers(LIVE_AT_ONCE, power, pieces, degree);
         LFD_UNROLL
         for (size_t k = 0; k < LIVE_AT_ONCE; ++k) {
             vm live = vf_at_least(vf_abs(t[k]), vf_load(block->cut[o[k]]));

@@ -1,5 +1,6 @@
-/* l_p backward: grad_x sums over outputs and grad_w over samples, both in ascending order, in one pass. Where most terms
- * matter, lanes over columns: blocks of GRADIENT_OUTPUTS outputs, packed. Where few do, lanes over samples (lp_backward_live.h). */
+/* l_p backward: grad_x sums over outputs and grad_w over samples, both in ascending order, in one pass. Where most
+ * terms matter, lanes over columns: blocks of GRADIENT_OUTPUTS outputs, packed. Where few do, lanes over samples
+ * (lp_backward_live.h). */
 
 enum {
     GRADIENT_OUTPUTS = LIVE_OUTPUTS,
@@ -13,7 +14,7 @@ static const float GRADIENT_FEW = 0.7f;
 
 /* Per (sample, output) of one block. A term is grad sign(u) |u|^(p - 1) with u = t inverse, t = x - w. */
 typedef struct gradient_factors {
-    float inverse[GRADIENT_BLOCK][GRADIENT_OUTPUTS]; /* 1 (any p: POWER_SCALE) / distance, 0 for 0; plain: 1 */
+    float inverse[GRADIENT_BLOCK][GRADIENT_OUTPUTS]; /* 1 (any p: scale) / distance, 0 for 0; plain: 1 */
     float grad[GRADIENT_BLOCK][GRADIENT_OUTPUTS];    /* grad_y; plain: grad_y / distance^(p - 1) */
     float cut[GRADIENT_BLOCK][GRADIENT_OUTPUTS];     /* any p: infinity for distance 0 */
     int plain;                                       /* all of them: inverses are 1 */
@@ -47,7 +48,7 @@ LFD_INLINE uint32_t gradient_plain(int n, vf distance, vf grad_y, vf *inverse, v
 LFD_INLINE void gradient_prepare(gradient_factors *f, const lfd_shape *s, int n, const lfd_power *power, const float *y,
                                  const float *grad_y) {
     vf zero = vf_set(0.0f), infinite = vf_set(INFINITY), backward_cut = vf_set(power->backward_cut);
-    vf numerator = vf_set(n > 0 ? 1.0f : POWER_SCALE);
+    vf numerator = vf_set(n > 0 ? 1.0f : power->backward.scale);
     uint32_t others = 0;
     for (size_t r = 0; r < s->batch; ++r)
         for (size_t o = 0; o < s->n_out; o += LANES) {
@@ -78,15 +79,15 @@ LFD_INLINE void gradient_integer(size_t rows, int n, int plain, const gradient_f
     }
 }
 
-LFD_INLINE void gradient_general(size_t rows, vf exponent, const gradient_factors *f, size_t r, size_t o, const vf *x,
-                                 vf w, vf *grad_x, vf *grad_w) {
+LFD_INLINE void gradient_general(size_t rows, const power_pieces *pieces, const gradient_factors *f, size_t r, size_t o,
+                                 const vf *x, vf w, vf *grad_x, vf *grad_w) {
     vf t[GRADIENT_ROWS_X], power[GRADIENT_ROWS_X];
     LFD_UNROLL
     for (size_t b = 0; b < rows; ++b) {
-        t[b] = vf_difference(x[b], w);
+        t[b] = vf_sub(x[b], w);
         power[b] = vf_abs(vf_mul(t[b], vf_set(f->inverse[r + b][o])));
     }
-    powers(rows, power, exponent);
+    powers(rows, power, pieces, LFD_GRADIENT_DEGREE);
     LFD_UNROLL
     for (size_t b = 0; b < rows; ++b) {
         vm live = vf_at_least(vf_abs(t[b]), vf_set(f->cut[r + b][o]));
@@ -104,23 +105,24 @@ LFD_INLINE void store_columns(float *p, vf a, size_t part) {
 }
 
 /* One register tile: rows samples by outs outputs [o, o + outs) by one vector of columns. */
-LFD_INLINE void gradient_tile(size_t rows, size_t outs, int n, int plain, vf exponent, const gradient_factors *f,
-                              size_t r, size_t o, const vf *x, gradient_panel *panel, vf *grad_x) {
+LFD_INLINE void gradient_tile(size_t rows, size_t outs, int n, int plain, const power_pieces *pieces,
+                              const gradient_factors *f, size_t r, size_t o, const vf *x, gradient_panel *panel,
+                              vf *grad_x) {
     LFD_UNROLL
     for (size_t c = 0; c < outs; ++c) {
         vf ws = vf_load(panel->w[o + c]), sum = vf_load(panel->grad_w[o + c]);
         if (n > 0)
             gradient_integer(rows, n, plain, f, r, o + c, x, ws, grad_x, &sum);
         else
-            gradient_general(rows, exponent, f, r, o + c, x, ws, grad_x, &sum);
+            gradient_general(rows, pieces, f, r, o + c, x, ws, grad_x, &sum);
         vf_store(panel->grad_w[o + c], sum);
     }
 }
 
 /* All outputs of the block for rows samples and one vector of columns (part of one if part > 0). */
-LFD_INLINE void gradient_columns(size_t rows, size_t part, int n, int plain, vf exponent, const gradient_factors *f,
-                                 size_t r, size_t outputs, const float *x, size_t x_stride, gradient_panel *panel,
-                                 float *grad_x) {
+LFD_INLINE void gradient_columns(size_t rows, size_t part, int n, int plain, const power_pieces *pieces,
+                                 const gradient_factors *f, size_t r, size_t outputs, const float *x, size_t x_stride,
+                                 gradient_panel *panel, float *grad_x) {
     vf xs[GRADIENT_ROWS_X], sums[GRADIENT_ROWS_X];
     LFD_UNROLL
     for (size_t b = 0; b < rows; ++b) {
@@ -129,25 +131,25 @@ LFD_INLINE void gradient_columns(size_t rows, size_t part, int n, int plain, vf 
     }
     size_t o = 0;
     for (; o + GRADIENT_ROWS_W <= outputs; o += GRADIENT_ROWS_W)
-        gradient_tile(rows, GRADIENT_ROWS_W, n, plain, exponent, f, r, o, xs, panel, sums);
-    for (; o < outputs; ++o) gradient_tile(rows, 1, n, plain, exponent, f, r, o, xs, panel, sums);
+        gradient_tile(rows, GRADIENT_ROWS_W, n, plain, pieces, f, r, o, xs, panel, sums);
+    for (; o < outputs; ++o) gradient_tile(rows, 1, n, plain, pieces, f, r, o, xs, panel, sums);
     if (!grad_x) return;
     LFD_UNROLL
     for (size_t b = 0; b < rows; ++b) store_columns(grad_x + b * x_stride, sums[b], part);
 }
 
 /* The samples and outputs of s, one block, all its columns. */
-LFD_INLINE void gradient_rows(const lfd_shape *s, int n, int plain, vf exponent, const gradient_factors *f,
-                              const float *x, gradient_panel *panel, float *grad_x) {
+LFD_INLINE void gradient_rows(const lfd_shape *s, int n, int plain, const power_pieces *pieces,
+                              const gradient_factors *f, const float *x, gradient_panel *panel, float *grad_x) {
     for (size_t i = 0; i < s->n_in; i += LANES, ++panel) {
         const size_t part = s->n_in - i < LANES ? s->n_in - i : 0;
         float *gx = grad_x ? grad_x + i : NULL;
         size_t b = 0;
         for (; b + GRADIENT_ROWS_X <= s->batch && !part; b += GRADIENT_ROWS_X)
-            gradient_columns(GRADIENT_ROWS_X, 0, n, plain, exponent, f, b, s->n_out, x + b * s->x_stride + i,
-                             s->x_stride, panel, gx ? gx + b * s->x_stride : NULL);
+            gradient_columns(GRADIENT_ROWS_X, 0, n, plain, pieces, f, b, s->n_out, x + b * s->x_stride + i, s->x_stride,
+                             panel, gx ? gx + b * s->x_stride : NULL);
         for (; b < s->batch; ++b)
-            gradient_columns(1, part, n, plain, exponent, f, b, s->n_out, x + b * s->x_stride + i, s->x_stride, panel,
+            gradient_columns(1, part, n, plain, pieces, f, b, s->n_out, x + b * s->x_stride + i, s->x_stride, panel,
                              gx ? gx + b * s->x_stride : NULL);
     }
 }
@@ -158,12 +160,13 @@ typedef void gradient_block_fn(const lfd_shape *s, const lfd_power *power, const
 #define GRADIENT_BLOCK_OF(n)                                                                                           \
     static void gradient_block_##n(const lfd_shape *s, const lfd_power *power, const float *x, gradient_panel *panel,  \
                                    const float *y, const float *grad_y, float *grad_x) {                               \
+        const power_pieces pieces = power_load(&power->backward);                                                      \
         gradient_factors factors;                                                                                      \
         gradient_prepare(&factors, s, n, power, y, grad_y);                                                            \
         if (n > 0 && factors.plain)                                                                                    \
-            gradient_rows(s, n, 1, vf_set(power->exponent), &factors, x, panel, grad_x);                               \
+            gradient_rows(s, n, 1, &pieces, &factors, x, panel, grad_x);                                               \
         else                                                                                                           \
-            gradient_rows(s, n, 0, vf_set(power->exponent), &factors, x, panel, grad_x);                               \
+            gradient_rows(s, n, 0, &pieces, &factors, x, panel, grad_x);                                               \
     }
 GRADIENT_BLOCK_OF(0)
 GRADIENT_BLOCK_OF(1)
@@ -281,8 +284,7 @@ void ISA(lp_backward)(const lfd_shape *s, const lfd_power *power, const float *x
         for (size_t b = 0; b < s->batch; b += GRADIENT_GROUP) {
             part.n_in = smaller(GRADIENT_COLUMNS, s->n_in - i);
             part.batch = smaller(GRADIENT_GROUP, s->batch - b);
-            gradient_group(&part, power, x + b * s->x_stride + i, w + i, y + b * s->y_stride,
-                           grad_y + b * s->y_stride, grad_x ? grad_x + b * s->x_stride + i : NULL,
-                           grad_w ? grad_w + i : NULL);
+            gradient_group(&part, power, x + b * s->x_stride + i, w + i, y + b * s->y_stride, grad_y + b * s->y_stride,
+                           grad_x ? grad_x + b * s->x_stride + i : NULL, grad_w ? grad_w + i : NULL);
         }
 }

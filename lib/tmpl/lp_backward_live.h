@@ -1,5 +1,5 @@
-/* l_p backward where few terms matter: lanes over samples (live.h). A sum of grad_w then runs over the lanes, in order: the
- * terms of LANES places are transposed, so that one lane has one place and the samples follow each other. */
+/* l_p backward where few terms matter: lanes over samples (live.h). A sum of grad_w then runs over the lanes, in order:
+ * the terms of LANES places are transposed, so that one lane has one place and the samples follow each other. */
 
 enum { GRADIENT_LIVE_BLOCKS = 4 }; /* of LANES samples: rows of w and grad_w stay in cache while these pass by */
 
@@ -14,7 +14,7 @@ static void gradient_live_prepare(gradient_live *g, size_t samples, size_t outpu
                                   const float *y, const float *grad_y, size_t y_stride) {
     live_transpose(samples, outputs, y, y_stride, g->block.cut);
     live_transpose(samples, outputs, grad_y, y_stride, g->grad_y);
-    live_prepare(&g->block, outputs, power->backward_cut, LFD_TINY);
+    live_prepare(&g->block, outputs, power->backward.scale, power->backward_cut, LFD_TINY);
 }
 
 /* *to[k] -= the lanes of term[k], in order. */
@@ -42,7 +42,9 @@ static void gradient_add(gradient_live *g, const int32_t *place, size_t count, s
 }
 
 /* The gradients of all places found. */
-static void gradient_flush(gradient_live *g, const float *w, size_t w_stride, float exponent, float *grad_w) {
+static void gradient_flush(gradient_live *g, const float *w, size_t w_stride, const lfd_power_pieces *power,
+                           float *grad_w) {
+    const power_pieces pieces = power_load(power);
     live_confirm(&g->block, w, w_stride);
     const size_t count = g->block.found.count;
     float nowhere = 0.0f, *to[LIVE_TOGETHER];
@@ -54,7 +56,7 @@ static void gradient_flush(gradient_live *g, const float *w, size_t w_stride, fl
             if (k < together) to[k] = grad_w + ((size_t)place[k] >> 16) * w_stride + ((size_t)place[k] & 0xffff);
             __builtin_prefetch(to[k]);
         }
-        live_terms(&g->block, place, together, w, w_stride, exponent);
+        live_terms(&g->block, place, together, w, w_stride, &pieces, LFD_GRADIENT_DEGREE);
         for (size_t k = 0; k < together; k += LANES)
             gradient_add(g, place + k, smaller(LANES, together - k), k, grad_w ? to + k : NULL);
     }
@@ -66,10 +68,10 @@ static void gradient_live_outputs(gradient_live *g, const lfd_shape *s, const lf
                                   const float *next_w, const float *y, const float *grad_y, float *grad_w) {
     gradient_live_prepare(g, s->batch, s->n_out, power, y, grad_y, s->y_stride);
     for (size_t o = 0; o < s->n_out; ++o) {
-        if (g->block.found.count > LIVE_CAPACITY) gradient_flush(g, w, s->w_stride, power->exponent, grad_w);
+        if (g->block.found.count > LIVE_CAPACITY) gradient_flush(g, w, s->w_stride, &power->backward, grad_w);
         live_find(g->block.rows, w + o * s->w_stride, next_w + o * s->w_stride, g->block.least[o], o, &g->block.found);
     }
-    gradient_flush(g, w, s->w_stride, power->exponent, grad_w);
+    gradient_flush(g, w, s->w_stride, &power->backward, grad_w);
 }
 
 /* At most GRADIENT_LIVE_BLOCKS * LANES samples and LIVE_COLUMNS columns. */
@@ -94,9 +96,8 @@ static void gradient_sparse(const lfd_shape *s, const lfd_power *power, const fl
             const float *next = w + (b + LANES < s->batch ? o : after) * s->w_stride;
             g.block.rows = &rows[b / LANES];
             g.grad_x = grad_xs[b / LANES];
-            gradient_live_outputs(&g, &part, power, w + o * s->w_stride, next,
-                                  y + b * s->y_stride + o, grad_y + b * s->y_stride + o,
-                                  grad_w ? grad_w + o * s->w_stride : NULL);
+            gradient_live_outputs(&g, &part, power, w + o * s->w_stride, next, y + b * s->y_stride + o,
+                                  grad_y + b * s->y_stride + o, grad_w ? grad_w + o * s->w_stride : NULL);
         }
     for (size_t b = 0; b < s->batch && grad_x; b += LANES)
         live_restore(smaller(LANES, s->batch - b), s->n_in, grad_xs[b / LANES], grad_x + b * s->x_stride, s->x_stride);

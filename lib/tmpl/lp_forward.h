@@ -1,5 +1,5 @@
-/* l_p forward: every sum runs over its columns in ascending order. Where most terms matter, lanes over outputs: the rows
- * of w are transposed panel by panel. Where few do, lanes over samples (lp_forward_live.h). */
+/* l_p forward: every sum runs over its columns in ascending order. Where most terms matter, lanes over outputs: the
+ * rows of w are transposed panel by panel. Where few do, lanes over samples (lp_forward_live.h). */
 
 enum {
     PANEL = 2 * LANES,   /* outputs of a panel */
@@ -15,8 +15,8 @@ typedef struct panel_block {
     size_t rows, outputs; /* valid ones */
     float sum[PANEL_ROWS][PANEL];
     float maximum[PANEL_ROWS][PANEL];
-    float inverse[PANEL_ROWS][PANEL];    /* POWER_SCALE / maximum; 0 where the reference takes over */
-    float cut[PANEL_ROWS][PANEL];        /* infinity there */
+    float inverse[PANEL_ROWS][PANEL]; /* scale / maximum; 0 where the reference takes over */
+    float cut[PANEL_ROWS][PANEL];     /* infinity there */
     float columns[PANEL_COLUMNS][PANEL];
 } panel_block;
 
@@ -51,34 +51,32 @@ LFD_INLINE void panel_integer(panel_block *block, size_t b, size_t rows, int n, 
 }
 
 /* The same for any p and rows <= GENERAL_ROWS_X: terms normalised by the maximum, those below the cut left out. */
-LFD_INLINE void panel_general(panel_block *block, size_t b, size_t rows, float p, const float *x, size_t x_stride,
-                              size_t count) {
+LFD_INLINE void panel_general(panel_block *block, size_t b, size_t rows, const power_pieces *pieces,
+                              const float *const *x, size_t count) {
     enum { MOST = 2 * GENERAL_ROWS_X }; /* two halves of a row, then those of the next */
-    vf sum[MOST], inverse[MOST], cut[MOST], distance[MOST], term[MOST];
-    vf ps = vf_set(p);
+    vf sum[MOST], term[MOST];
+    vm live[MOST];
     LFD_UNROLL
-    for (size_t v = 0; v < 2 * rows; ++v) {
-        sum[v] = vf_load(block->sum[b + v / 2] + v % 2 * LANES);
-        inverse[v] = vf_load(block->inverse[b + v / 2] + v % 2 * LANES);
-        cut[v] = vf_load(block->cut[b + v / 2] + v % 2 * LANES);
-    }
+    for (size_t v = 0; v < 2 * rows; ++v) sum[v] = vf_load(block->sum[b + v / 2] + v % 2 * LANES);
     for (size_t i = 0; i < count; ++i) {
         LFD_UNROLL
         for (size_t v = 0; v < 2 * rows; ++v) {
-            vf ws = vf_load(block->columns[i] + v % 2 * LANES);
-            distance[v] = vf_abs(vf_difference(vf_set(x[v / 2 * x_stride + i]), ws));
-            term[v] = vf_mul(distance[v], inverse[v]);
+            vf distance = vf_abs(vf_sub(vf_set(x[v / 2][i]), vf_load(block->columns[i] + v % 2 * LANES)));
+            live[v] = vf_at_least(distance, vf_load(block->cut[b + v / 2] + v % 2 * LANES));
+            term[v] = vf_mul(distance, vf_load(block->inverse[b + v / 2] + v % 2 * LANES));
         }
-        powers(2 * rows, term, ps);
+        powers(2 * rows, term, pieces, LFD_DEGREE);
         LFD_UNROLL
-        for (size_t v = 0; v < 2 * rows; ++v) sum[v] = vf_add_where(vf_at_least(distance[v], cut[v]), sum[v], term[v]);
+        for (size_t v = 0; v < 2 * rows; ++v) sum[v] = vf_add_where(live[v], sum[v], term[v]);
     }
     LFD_UNROLL
     for (size_t v = 0; v < 2 * rows; ++v) vf_store(block->sum[b + v / 2] + v % 2 * LANES, sum[v]);
 }
 
 /* The sums of all rows of the block over one transposed range of columns. n = 0: any p. */
-LFD_INLINE void panel_rows(panel_block *block, int n, float p, const float *x, size_t x_stride, size_t count) {
+LFD_INLINE void panel_rows(panel_block *block, int n, const lfd_power *power, const float *x, size_t x_stride,
+                           size_t count) {
+    const power_pieces pieces = power_load(&power->forward);
     const float *rows[PANEL_ROWS_X];
     size_t b = 0, step = n > 0 ? PANEL_ROWS_X : GENERAL_ROWS_X;
     for (; b + step <= block->rows; b += step) {
@@ -86,21 +84,22 @@ LFD_INLINE void panel_rows(panel_block *block, int n, float p, const float *x, s
         if (n > 0)
             panel_integer(block, b, PANEL_ROWS_X, n, rows, count);
         else
-            panel_general(block, b, GENERAL_ROWS_X, p, rows[0], x_stride, count);
+            panel_general(block, b, GENERAL_ROWS_X, &pieces, rows, count);
     }
     for (; b < block->rows; ++b) {
         rows[0] = x + b * x_stride;
         if (n > 0)
             panel_integer(block, b, 1, n, rows, count);
         else
-            panel_general(block, b, 1, p, rows[0], x_stride, count);
+            panel_general(block, b, 1, &pieces, rows, count);
     }
 }
 
-typedef void panel_rows_fn(panel_block *block, float p, const float *x, size_t x_stride, size_t count);
+typedef void panel_rows_fn(panel_block *block, const lfd_power *power, const float *x, size_t x_stride, size_t count);
 #define PANEL_ROWS_OF(n)                                                                                               \
-    static void panel_rows_##n(panel_block *block, float p, const float *x, size_t x_stride, size_t count) {           \
-        panel_rows(block, n, p, x, x_stride, count);                                                                   \
+    static void panel_rows_##n(panel_block *block, const lfd_power *power, const float *x, size_t x_stride,            \
+                               size_t count) {                                                                         \
+        panel_rows(block, n, power, x, x_stride, count);                                                               \
     }
 PANEL_ROWS_OF(0)
 PANEL_ROWS_OF(1)
@@ -115,18 +114,19 @@ static panel_rows_fn *const panel_rows_by_power[] = {panel_rows_0, panel_rows_1,
                                                      panel_rows_3, panel_rows_4, panel_rows_5,
                                                      panel_rows_6, panel_rows_7, panel_rows_8};
 
-static void panel_dense(panel_block *block, const lfd_shape *s, int n, float p, const float *x, const float *w) {
+static void panel_dense(panel_block *block, const lfd_shape *s, int n, const lfd_power *power, const float *x,
+                        const float *w) {
     for (size_t i = 0; i < s->n_in; i += PANEL_COLUMNS) {
         size_t count = smaller(PANEL_COLUMNS, s->n_in - i);
         panel_transpose(block, w + i, s->w_stride, count);
-        panel_rows_by_power[n](block, p, x + i, s->x_stride, count);
+        panel_rows_by_power[n](block, power, x + i, s->x_stride, count);
     }
 }
 
 /* Reciprocals and cuts of the maxima; maxima too small for them (or 0) are left to the reference. */
-static void panel_prepare(panel_block *block, float forward_cut) {
-    vf tiny = vf_set(LFD_TINY), numerator = vf_set(POWER_SCALE), infinite = vf_set(INFINITY),
-       cuts = vf_set(forward_cut);
+static void panel_prepare(panel_block *block, const lfd_power *power) {
+    vf tiny = vf_set(LFD_TINY), numerator = vf_set(power->forward.scale), infinite = vf_set(INFINITY),
+       cuts = vf_set(power->forward_cut);
     for (size_t b = 0; b < block->rows; ++b)
         for (size_t o = 0; o < PANEL; o += LANES) {
             vf maximum = vf_load(block->maximum[b] + o);
@@ -181,11 +181,11 @@ static void panel_normalised(panel_block *block, const lfd_shape *s, const lfd_p
     part.y_stride = PANEL;
     memset(block->maximum, 0, sizeof block->maximum);
     ISA(linf_forward)(&part, x, w, block->maximum[0]);
-    panel_prepare(block, power->forward_cut);
+    panel_prepare(block, power);
     if (panel_is_sparse(block, &part, power, x, w))
         panel_sparse(block, &part, power, x, w);
     else
-        panel_dense(block, s, 0, power->p, x, w);
+        panel_dense(block, s, 0, power, x, w);
     panel_roots(block, power);
     for (size_t b = 0; b < block->rows; ++b)
         for (size_t o = 0; o < block->outputs; ++o)
@@ -219,7 +219,7 @@ static void panel_forward(panel_block *block, const lfd_shape *s, const lfd_powe
                           const float *w, float *y) {
     if (power->integer) {
         memset(block->sum, 0, sizeof block->sum);
-        panel_dense(block, s, power->integer, power->p, x, w);
+        panel_dense(block, s, power->integer, power, x, w);
         if (panel_integer_roots(block, power->integer, y, s->y_stride) == 0) return;
     }
     panel_normalised(block, s, power, x, w);

@@ -1,13 +1,15 @@
 /* l_p forward where few terms matter: lanes over samples (live.h), given the maxima. */
 
 /* Adds the terms of all places found to the sums. */
-static void forward_flush(live_block *block, const float *w, size_t w_stride, float p, float (*sum)[LANES]) {
+static void forward_flush(live_block *block, const float *w, size_t w_stride, const lfd_power_pieces *power,
+                          float (*sum)[LANES]) {
+    const power_pieces pieces = power_load(power);
     live_confirm(block, w, w_stride);
     const size_t count = block->found.count;
     for (size_t first = 0; first < count; first += LIVE_TOGETHER) {
         const int32_t *place = block->found.place + first;
         const size_t together = smaller(LIVE_TOGETHER, count - first);
-        live_terms(block, place, together, w, w_stride, p);
+        live_terms(block, place, together, w, w_stride, &pieces, LFD_DEGREE);
         for (size_t k = 0; k < together;) {
             const int32_t o = place[k] >> 16;
             vf total = vf_load(sum[o]); /* in a register while it is the same output's */
@@ -21,7 +23,7 @@ static void forward_flush(live_block *block, const float *w, size_t w_stride, fl
 static void forward_prepare(live_block *block, size_t samples, size_t outputs, const lfd_power *power,
                             const float *maximum, size_t stride) {
     live_transpose(samples, outputs, maximum, stride, block->cut);
-    live_prepare(block, outputs, power->forward_cut, LFD_TINY);
+    live_prepare(block, outputs, power->forward.scale, power->forward_cut, LFD_TINY);
 }
 
 /* sum <- the normalised sums of at most LANES samples and LIVE_OUTPUTS outputs, with y's stride as maximum. */
@@ -38,11 +40,10 @@ static void forward_sparse(const lfd_shape *s, const lfd_power *power, const flo
         live_load(&rows, s->batch, smaller(LIVE_COLUMNS, s->n_in - i), x + i, s->x_stride);
         for (size_t o = 0; o < s->n_out; ++o) {
             const size_t next = smaller(o + LIVE_AHEAD, s->n_out - 1);
-            if (block.found.count > LIVE_CAPACITY) forward_flush(&block, w + i, s->w_stride, power->p, sums);
-            live_find(&rows, w + o * s->w_stride + i, w + next * s->w_stride + i, block.least[o], o,
-                      &block.found);
+            if (block.found.count > LIVE_CAPACITY) forward_flush(&block, w + i, s->w_stride, &power->forward, sums);
+            live_find(&rows, w + o * s->w_stride + i, w + next * s->w_stride + i, block.least[o], o, &block.found);
         }
-        forward_flush(&block, w + i, s->w_stride, power->p, sums);
+        forward_flush(&block, w + i, s->w_stride, &power->forward, sums);
     }
     live_restore(s->batch, s->n_out, sums, sum, s->y_stride);
 }
