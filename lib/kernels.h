@@ -23,13 +23,16 @@ typedef struct lfd_shape {
     size_t x_stride, w_stride, y_stride;
 } lfd_shape;
 
-/* r -> r^q for r in [cut, 1], in pieces: intervals of r by its leading bits, equally many per octave. With f = r / c -
- * 1, c about the middle of an interval, r^q = c^q (1 + f)^q, and (1 + f)^q is one polynomial for all of them. */
+/* r -> r^q for r from the cut to 1, 0 below, in pieces: intervals of r by its leading bits, equally many per octave.
+ * With f = r / c - 1, c about the middle of an interval, r^q = c^q (1 + f)^q, and (1 + f)^q is one polynomial for all
+ * of them. */
 enum { LFD_PIECES = 32, LFD_DEGREE = 6, LFD_GRADIENT_DEGREE = 7 };
 typedef struct lfd_power_pieces {
-    float scale; /* of r as it enters; brings r = 1 to the middle of its interval, where the power is 1 */
-    int shift;   /* of r's bits, which leaves the number of its interval, modulo LFD_PIECES */
-    int wide;    /* too many octaves: pieces of the fourth root */
+    float cut;                     /* at least: rounding decides about r that are 2^-20 larger */
+    float scale;                   /* r enters multiplied by it: the cut is where a piece begins, 1 just below 2 */
+    float floor;                   /* smaller ones count as this, whose power is 0 */
+    int shift;                     /* of r's bits, which leaves the number of its piece, modulo LFD_PIECES */
+    int wide;                      /* too many octaves: pieces of the fourth root */
     float reciprocals[LFD_PIECES]; /* 1 / c */
     float values[LFD_PIECES];      /* c^q */
     float polynomial[LFD_GRADIENT_DEGREE + 1];
@@ -38,11 +41,12 @@ typedef struct lfd_power_pieces {
 /* Everything about a finite p that does not depend on the data. */
 typedef struct lfd_power {
     float p;
-    int integer;        /* p itself when it is a small integer with its own kernel, else 0 */
-    float inv_p;        /* 1 / p */
-    float forward_cut;  /* terms below forward_cut * maximum are dropped: n_in of them stay below p 2^-24 of the sum */
-    float backward_cut; /* gradient factors below 2^-40 are dropped: |x - w| < backward_cut * distance */
-    lfd_power_pieces forward, backward; /* q = p down to the one cut, q = p - 1 down to the other */
+    int integer; /* p itself when it is a small integer with its own kernel, else 0 */
+    float inv_p; /* 1 / p */
+    /* q = p of |x - w| / maximum: n_in terms below the cut stay below p 2^-24 of the sum. */
+    lfd_power_pieces forward;
+    /* q = p - 1 of |x - w| / distance: gradient factors below 2^-40 are dropped. */
+    lfd_power_pieces backward;
 } lfd_power;
 
 void lfd_power_init(lfd_power *power, float p, size_t n_in);

@@ -16,9 +16,9 @@ static int small_integer(float p) {
     return p <= LARGEST_INTEGER_POWER && (float)(int)p == p ? (int)p : 0;
 }
 
-static float cut(double bits, double exponent) {
+static double cut(double bits, double exponent) {
     double factor = exponent > 0.0 ? lfd_exp2(-bits / exponent) : 0.0;
-    return (float)(factor > SMALLEST_CUT ? factor : SMALLEST_CUT);
+    return factor > SMALLEST_CUT ? factor : SMALLEST_CUT;
 }
 
 /* c[0 .. degree]: (1 + f)^q for |f| <= width. 1 at f = 0, and interpolated at Chebyshev's nodes: with h = q width the
@@ -37,47 +37,51 @@ static void fit(double q, double width, int degree, float *c) {
     for (int j = 0; j < degree; ++j) c[j + 1] = (float)a[j];
 }
 
-static double float_of_bits(uint32_t bits) {
+/* Pieces are numbered by the leading bits of the floats in them; this one, the first after the last, begins with 2. */
+static uint32_t end_piece(int shift) {
+    return 0x40000000u >> shift;
+}
+
+static double start_of(uint32_t piece, int shift) {
+    const uint32_t bits = piece << shift;
     float value;
     memcpy(&value, &bits, sizeof value);
     return value;
 }
 
-static double start_of(uint32_t piece, int shift) {
-    return float_of_bits(piece << shift);
+/* The piece whose start least becomes when 1 becomes at most 1.998. */
+static uint32_t lowest_piece(int shift, double least) {
+    const float value = (float)(1.998 * least);
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits >> shift;
 }
 
-/* The last piece of [1, 2), whose middle r = 1 is brought to. */
-static uint32_t top_piece(int shift) {
-    return (0x40000000u >> shift) - 1;
-}
-
-static double scale_of(int shift) {
-    return (start_of(top_piece(shift), shift) + 2.0) / 2.0;
-}
-
-/* 1 when pieces of that width reach from 1 down to least. */
+/* 1 when there are fewer pieces of that width than LFD_PIECES: one is needed for all below. */
 static int covers(int shift, double least) {
-    return start_of(top_piece(shift) - LFD_PIECES + 1, shift) < 0.9999 * least * scale_of(shift);
+    return end_piece(shift) - lowest_piece(shift, least) < LFD_PIECES;
 }
 
-/* r^q for r in [least, 1]. */
 static void pieces_init(lfd_power_pieces *pieces, double q, double least, int degree) {
     int shift = 23;
+    pieces->cut = (float)(least * (1.0 - 0x1p-20));
     pieces->wide = !covers(shift, least);
     if (pieces->wide) q *= 4.0, least = lfd_sqrt(lfd_sqrt(least));
     while (shift > 1 && covers(shift - 1, least)) --shift;
-    const double scale = scale_of(shift);
+    const uint32_t lowest = lowest_piece(shift, least);
+    const double scale = start_of(lowest, shift) / least;
     double widest = 0.0;
-    for (uint32_t i = 0; i < LFD_PIECES; ++i) {
-        const uint32_t piece = top_piece(shift) - i;
+    for (uint32_t i = 1; i <= LFD_PIECES; ++i) {
+        const uint32_t piece = end_piece(shift) - i;
         const double start = start_of(piece, shift), end = start_of(piece + 1, shift);
         const float reciprocal = (float)(2.0 / (start + end));
         pieces->reciprocals[piece % LFD_PIECES] = reciprocal;
-        pieces->values[piece % LFD_PIECES] = (float)lfd_pow(1.0 / (reciprocal * scale), q);
-        if (end > least * scale && end - start > widest * (end + start)) widest = (end - start) / (end + start);
+        pieces->values[piece % LFD_PIECES] = piece < lowest ? 0.0f : (float)lfd_pow(1.0 / (reciprocal * scale), q);
+        if (piece >= lowest && end - start > widest * (start + end)) widest = (end - start) / (start + end);
     }
+    const double below = (start_of(lowest - 1, shift) + start_of(lowest, shift)) / 2.0;
     pieces->shift = shift;
+    pieces->floor = (float)(pieces->wide ? below * below * below * below : below);
     pieces->scale = (float)(pieces->wide ? scale * scale * scale * scale : scale);
     fit(q, widest, degree, pieces->polynomial);
 }
@@ -89,8 +93,6 @@ void lfd_power_init(lfd_power *power, float p, size_t n_in) {
     power->p = p;
     power->integer = small_integer(p);
     power->inv_p = 1.0f / p;
-    power->forward_cut = cut(bits, p);
-    power->backward_cut = cut(GRADIENT_BITS, (double)p - 1.0);
-    pieces_init(&power->forward, p, power->forward_cut, LFD_DEGREE);
-    pieces_init(&power->backward, (double)p - 1.0, power->backward_cut, LFD_GRADIENT_DEGREE);
+    pieces_init(&power->forward, p, cut(bits, p), LFD_DEGREE);
+    pieces_init(&power->backward, (double)p - 1.0, cut(GRADIENT_BITS, (double)p - 1.0), LFD_GRADIENT_DEGREE);
 }

@@ -26,12 +26,9 @@ float lfd_ref_lp_output(const lfd_power *power, size_t n_in, const float *x, con
     int tiny = maximum < LFD_TINY;
     float scale = tiny ? LFD_TINY_SCALE : 1.0f;
     maximum *= scale;
-    float inverse = power->forward.scale / maximum, cut = maximum * power->forward_cut, sum = 0.0f;
+    float inverse = power->forward.scale / maximum, sum = 0.0f;
     const power_pieces pieces = power_load(&power->forward);
-    for (size_t i = 0; i < n_in; ++i) {
-        float distance = fabsf(x[i] - w[i]) * scale;
-        if (distance >= cut) sum += power_of(distance * inverse, &pieces, LFD_DEGREE);
-    }
+    for (size_t i = 0; i < n_in; ++i) sum += power_of((x[i] - w[i]) * scale * inverse, &pieces, LFD_DEGREE);
     float y = maximum * root(sum, power->p, power->inv_p);
     return tiny ? y * LFD_TINY_UNSCALE : y;
 }
@@ -53,22 +50,15 @@ void lfd_ref_lp_forward(const lfd_shape *s, const lfd_power *power, const float 
         }
 }
 
-/* dy/dx_i = sign(t) (|t| / y)^(p-1) of one difference, 0 below the cut. */
-static float factor(const power_pieces *pieces, float difference, float inverse, float cut) {
-    float distance = fabsf(difference);
-    if (!(distance >= cut)) return 0.0f;
-    return copysignf(power_of(distance * inverse, pieces, LFD_GRADIENT_DEGREE), difference);
-}
-
-/* All columns of one output of one sample. */
+/* All columns of one output of one sample: dy/dx_i = sign(t) (|t| / y)^(p-1), 0 below the cut. */
 static void general_backward(const lfd_power *power, size_t n_in, const float *x, const float *w, float y, float grad_y,
                              float *grad_x, float *grad_w) {
     float scale = y < LFD_TINY ? LFD_TINY_SCALE : 1.0f;
     float inverse = y > 0.0f ? power->backward.scale / (y * scale) : 0.0f;
-    float cut = y > 0.0f ? y * scale * power->backward_cut : INFINITY;
     const power_pieces pieces = power_load(&power->backward);
     for (size_t i = 0; i < n_in; ++i) {
-        float gradient = factor(&pieces, (x[i] - w[i]) * scale, inverse, cut) * grad_y;
+        float t = (x[i] - w[i]) * scale;
+        float gradient = copysignf(power_of(t * inverse, &pieces, LFD_GRADIENT_DEGREE), t) * grad_y;
         if (grad_x) grad_x[i] += gradient;
         if (grad_w) grad_w[i] -= gradient;
     }

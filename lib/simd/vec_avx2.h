@@ -80,9 +80,6 @@ static inline vm vf_equal(vf a, vf b) { return _mm256_cmp_ps(a, b, _CMP_EQ_OQ); 
 static inline uint32_t vm_bits(vm m) { return (uint32_t)_mm256_movemask_ps(m); }
 /* a where the mask is set, b elsewhere. */
 static inline vf vf_select(vm m, vf a, vf b) { return _mm256_blendv_ps(b, a, m); }
-/* a + b and a - b where the mask is set, a elsewhere (a is no negative zero). */
-static inline vf vf_add_where(vm m, vf a, vf b) { return _mm256_add_ps(a, _mm256_and_ps(m, b)); }
-static inline vf vf_sub_where(vm m, vf a, vf b) { return _mm256_sub_ps(a, _mm256_and_ps(m, b)); }
 /* a where the mask is set, 0 elsewhere. */
 static inline vf vf_keep(vm m, vf a) { return _mm256_and_ps(m, a); }
 static inline vf vf_sign(vf a) {

@@ -76,9 +76,6 @@ static inline vm vf_equal(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_EQ_
 static inline uint32_t vm_bits(vm m) { return (uint32_t)m; }
 /* a where the mask is set, b elsewhere. */
 static inline vf vf_select(vm m, vf a, vf b) { return _mm512_mask_blend_ps(m, b, a); }
-/* a + b and a - b where the mask is set, a elsewhere. */
-static inline vf vf_add_where(vm m, vf a, vf b) { return _mm512_mask_add_ps(a, m, a, b); }
-static inline vf vf_sub_where(vm m, vf a, vf b) { return _mm512_mask_sub_ps(a, m, a, b); }
 /* a where the mask is set, 0 elsewhere. */
 static inline vf vf_keep(vm m, vf a) { return _mm512_maskz_mov_ps(m, a); }
 static inline vf vf_sign(vf a) {

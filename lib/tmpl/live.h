@@ -31,7 +31,7 @@ typedef struct live_places {
 typedef struct live_block {
     const live_rows *rows;
     float inverse[LIVE_OUTPUTS][LANES]; /* scale / distance, 0 for distance 0 and in lanes without a row */
-    float cut[LIVE_OUTPUTS][LANES];     /* infinity there: |x - w| at or above matters */
+    float cut[LIVE_OUTPUTS][LANES];     /* infinity there: |x - w| at or above may matter */
     float least[LIVE_OUTPUTS];          /* cut of each output */
     live_places found;
     float term[LIVE_TOGETHER + LIVE_AT_ONCE][LANES];
@@ -122,12 +122,12 @@ static void live_least(size_t outputs, float (*v)[LANES], float *least) {
 
 /* Inverses and cuts from distances (0 in lanes without a row), which stand in cut. Distances below least_distance count
  * as 0. */
-static void live_prepare(live_block *block, size_t outputs, float scale, float cut, float least_distance) {
+static void live_prepare(live_block *block, size_t outputs, const lfd_power_pieces *power, float least_distance) {
     for (size_t o = 0; o < outputs; ++o) {
         vf distance = vf_load(block->cut[o]);
         vm none = vf_less(distance, vf_set(least_distance));
-        vf_store(block->inverse[o], vf_select(none, vf_set(0.0f), vf_div(vf_set(scale), distance)));
-        vf_store(block->cut[o], vf_select(none, vf_set(INFINITY), vf_mul(distance, vf_set(cut))));
+        vf_store(block->inverse[o], vf_select(none, vf_set(0.0f), vf_div(vf_set(power->scale), distance)));
+        vf_store(block->cut[o], vf_select(none, vf_set(INFINITY), vf_mul(distance, vf_set(power->cut))));
     }
     live_least(outputs, block->cut, block->least);
 }
@@ -145,7 +145,7 @@ static void live_confirm(live_block *block, const float *w, size_t w_stride) {
     block->found.count = kept;
 }
 
-/* term[k] <- sign(t) (|t| inverse)^q, t = x - w, of count <= LIVE_TOGETHER places; 0 for terms that do not matter. */
+/* term[k] <- sign(t) (|t| inverse)^q, t = x - w, of count <= LIVE_TOGETHER places. */
 LFD_INLINE void live_terms(live_block *block, const int32_t *place, size_t count, const float *w, size_t w_stride,
                            const power_pieces *pieces, size_t degree) {
     for (size_t first = 0; first < count; first += LIVE_AT_ONCE) {
@@ -156,14 +156,11 @@ LFD_INLINE void live_terms(live_block *block, const int32_t *place, size_t count
             const size_t at = (size_t)place[smaller(first + k, count - 1)], i = at & 0xffff;
             o[k] = at >> 16;
             t[k] = vf_sub(vf_load(block->rows->x[i]), vf_set(w[o[k] * w_stride + i]));
-            power[k] = vf_abs(vf_mul(t[k], vf_load(block->inverse[o[k]])));
+            power[k] = vf_mul(t[k], vf_load(block->inverse[o[k]]));
         }
         powers(LIVE_AT_ONCE, power, pieces, degree);
         LFD_UNROLL
-        for (size_t k = 0; k < LIVE_AT_ONCE; ++k) {
-            vm live = vf_at_least(vf_abs(t[k]), vf_load(block->cut[o[k]]));
-            vf_store(block->term[first + k], vf_keep(live, vf_copysign(power[k], t[k])));
-        }
+        for (size_t k = 0; k < LIVE_AT_ONCE; ++k) vf_store(block->term[first + k], vf_copysign(power[k], t[k]));
     }
 }
 

@@ -16,7 +16,6 @@ static const float GRADIENT_FEW = 0.7f;
 typedef struct gradient_factors {
     float inverse[GRADIENT_BLOCK][GRADIENT_OUTPUTS]; /* 1 (any p: scale) / distance, 0 for 0; plain: 1 */
     float grad[GRADIENT_BLOCK][GRADIENT_OUTPUTS];    /* grad_y; plain: grad_y / distance^(p - 1) */
-    float cut[GRADIENT_BLOCK][GRADIENT_OUTPUTS];     /* any p: infinity for distance 0 */
     int plain;                                       /* all of them: inverses are 1 */
 } gradient_factors;
 
@@ -47,7 +46,7 @@ LFD_INLINE uint32_t gradient_plain(int n, vf distance, vf grad_y, vf *inverse, v
 
 LFD_INLINE void gradient_prepare(gradient_factors *f, const lfd_shape *s, int n, const lfd_power *power, const float *y,
                                  const float *grad_y) {
-    vf zero = vf_set(0.0f), infinite = vf_set(INFINITY), backward_cut = vf_set(power->backward_cut);
+    vf zero = vf_set(0.0f);
     vf numerator = vf_set(n > 0 ? 1.0f : power->backward.scale);
     uint32_t others = 0;
     for (size_t r = 0; r < s->batch; ++r)
@@ -61,7 +60,6 @@ LFD_INLINE void gradient_prepare(gradient_factors *f, const lfd_shape *s, int n,
             if (n > 0) others |= valid & gradient_plain(n, distance, grad, &inverse, &grad);
             vf_store(f->inverse[r] + o, inverse);
             vf_store(f->grad[r] + o, grad);
-            if (n == 0) vf_store(f->cut[r] + o, vf_select(positive, vf_mul(distance, backward_cut), infinite));
         }
     f->plain = others == 0;
 }
@@ -85,15 +83,14 @@ LFD_INLINE void gradient_general(size_t rows, const power_pieces *pieces, const 
     LFD_UNROLL
     for (size_t b = 0; b < rows; ++b) {
         t[b] = vf_sub(x[b], w);
-        power[b] = vf_abs(vf_mul(t[b], vf_set(f->inverse[r + b][o])));
+        power[b] = vf_mul(t[b], vf_set(f->inverse[r + b][o]));
     }
     powers(rows, power, pieces, LFD_GRADIENT_DEGREE);
     LFD_UNROLL
     for (size_t b = 0; b < rows; ++b) {
-        vm live = vf_at_least(vf_abs(t[b]), vf_set(f->cut[r + b][o]));
         vf term = vf_mul(vf_copysign(power[b], t[b]), vf_set(f->grad[r + b][o]));
-        grad_x[b] = vf_add_where(live, grad_x[b], term);
-        *grad_w = vf_sub_where(live, *grad_w, term);
+        grad_x[b] = vf_add(grad_x[b], term);
+        *grad_w = vf_sub(*grad_w, term);
     }
 }
 

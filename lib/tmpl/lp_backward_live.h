@@ -14,7 +14,7 @@ static void gradient_live_prepare(gradient_live *g, size_t samples, size_t outpu
                                   const float *y, const float *grad_y, size_t y_stride) {
     live_transpose(samples, outputs, y, y_stride, g->block.cut);
     live_transpose(samples, outputs, grad_y, y_stride, g->grad_y);
-    live_prepare(&g->block, outputs, power->backward.scale, power->backward_cut, LFD_TINY);
+    live_prepare(&g->block, outputs, &power->backward, LFD_TINY);
 }
 
 /* *to[k] -= the lanes of term[k], in order. */

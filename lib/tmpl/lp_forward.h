@@ -50,24 +50,22 @@ LFD_INLINE void panel_integer(panel_block *block, size_t b, size_t rows, int n, 
     }
 }
 
-/* The same for any p and rows <= GENERAL_ROWS_X: terms normalised by the maximum, those below the cut left out. */
+/* The same for any p and rows <= GENERAL_ROWS_X: terms normalised by the maximum. */
 LFD_INLINE void panel_general(panel_block *block, size_t b, size_t rows, const power_pieces *pieces,
                               const float *const *x, size_t count) {
     enum { MOST = 2 * GENERAL_ROWS_X }; /* two halves of a row, then those of the next */
     vf sum[MOST], term[MOST];
-    vm live[MOST];
     LFD_UNROLL
     for (size_t v = 0; v < 2 * rows; ++v) sum[v] = vf_load(block->sum[b + v / 2] + v % 2 * LANES);
     for (size_t i = 0; i < count; ++i) {
         LFD_UNROLL
         for (size_t v = 0; v < 2 * rows; ++v) {
-            vf distance = vf_abs(vf_sub(vf_set(x[v / 2][i]), vf_load(block->columns[i] + v % 2 * LANES)));
-            live[v] = vf_at_least(distance, vf_load(block->cut[b + v / 2] + v % 2 * LANES));
-            term[v] = vf_mul(distance, vf_load(block->inverse[b + v / 2] + v % 2 * LANES));
+            vf t = vf_sub(vf_set(x[v / 2][i]), vf_load(block->columns[i] + v % 2 * LANES));
+            term[v] = vf_mul(t, vf_load(block->inverse[b + v / 2] + v % 2 * LANES));
         }
         powers(2 * rows, term, pieces, LFD_DEGREE);
         LFD_UNROLL
-        for (size_t v = 0; v < 2 * rows; ++v) sum[v] = vf_add_where(live[v], sum[v], term[v]);
+        for (size_t v = 0; v < 2 * rows; ++v) sum[v] = vf_add(sum[v], term[v]);
     }
     LFD_UNROLL
     for (size_t v = 0; v < 2 * rows; ++v) vf_store(block->sum[b + v / 2] + v % 2 * LANES, sum[v]);
@@ -123,17 +121,15 @@ static void panel_dense(panel_block *block, const lfd_shape *s, int n, const lfd
     }
 }
 
-/* Reciprocals and cuts of the maxima; maxima too small for them (or 0) are left to the reference. */
+/* Reciprocals of the maxima; maxima too small for them (or 0) are left to the reference. */
 static void panel_prepare(panel_block *block, const lfd_power *power) {
-    vf tiny = vf_set(LFD_TINY), numerator = vf_set(power->forward.scale), infinite = vf_set(INFINITY),
-       cuts = vf_set(power->forward_cut);
+    vf tiny = vf_set(LFD_TINY), scale = vf_set(power->forward.scale), zero = vf_set(0.0f);
     for (size_t b = 0; b < block->rows; ++b)
         for (size_t o = 0; o < PANEL; o += LANES) {
             vf maximum = vf_load(block->maximum[b] + o);
             vm left_out = vf_less(maximum, tiny);
-            vf_store(block->inverse[b] + o, vf_select(left_out, vf_set(0.0f), vf_div(numerator, maximum)));
-            vf_store(block->cut[b] + o, vf_select(left_out, infinite, vf_mul(maximum, cuts)));
-            vf_store(block->sum[b] + o, vf_set(0.0f));
+            vf_store(block->inverse[b] + o, vf_select(left_out, zero, vf_div(scale, maximum)));
+            vf_store(block->sum[b] + o, zero);
         }
 }
 

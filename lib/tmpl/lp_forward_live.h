@@ -23,7 +23,7 @@ static void forward_flush(live_block *block, const float *w, size_t w_stride, co
 static void forward_prepare(live_block *block, size_t samples, size_t outputs, const lfd_power *power,
                             const float *maximum, size_t stride) {
     live_transpose(samples, outputs, maximum, stride, block->cut);
-    live_prepare(block, outputs, power->forward.scale, power->forward_cut, LFD_TINY);
+    live_prepare(block, outputs, &power->forward, LFD_TINY);
 }
 
 /* sum <- the normalised sums of at most LANES samples and LIVE_OUTPUTS outputs, with y's stride as maximum. */

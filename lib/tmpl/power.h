@@ -7,12 +7,13 @@ enum { POWER_MOST = 6 };
 /* lfd_power_pieces, ready for use. */
 typedef struct power_pieces {
     vf reciprocals[LFD_PIECES / LANES], values[LFD_PIECES / LANES], polynomial[LFD_GRADIENT_DEGREE + 1];
+    vf floor;
     int shift, wide;
 } power_pieces;
 
 LFD_INLINE power_pieces power_load(const lfd_power_pieces *from) {
     power_pieces pieces;
-    pieces.shift = from->shift, pieces.wide = from->wide;
+    pieces.floor = vf_set(from->floor), pieces.shift = from->shift, pieces.wide = from->wide;
     LFD_UNROLL
     for (size_t i = 0; i < LFD_PIECES / LANES; ++i) {
         pieces.reciprocals[i] = vf_load(from->reciprocals + i * LANES);
@@ -27,9 +28,10 @@ LFD_INLINE power_pieces power_load(const lfd_power_pieces *from) {
 /* clang-format off */
 #define EACH LFD_UNROLL for (size_t i = 0; i < n; ++i)
 
-/* r <- r^q, given r' = scale r; anything finite below the cut. */
+/* r <- |r|^q, given scale r. */
 LFD_INLINE void powers(size_t n, vf *r, const power_pieces *pieces, size_t degree) {
     vf value[POWER_MOST], sum[POWER_MOST];
+    EACH r[i] = vf_max_magnitude(pieces->floor, r[i]);
     if (pieces->wide) EACH r[i] = vf_sqrt(vf_sqrt(r[i]));
     EACH {
         vi piece = vi_shift_right(r[i], pieces->shift);

@@ -105,10 +105,10 @@ static void test_cuts(void **state) {
         for (size_t n = 1; n < 100000; n *= 3) {
             lfd_power power;
             lfd_power_init(&power, powers[j], n);
-            double largest_dropped = pow((double)power.forward_cut, powers[j]);
+            double largest_dropped = pow((double)power.forward.cut, powers[j]);
             assert_true((double)n * largest_dropped < powers[j] * 0x1p-24);
             double exponent = (double)powers[j] - 1.0;
-            if (exponent > 0.5) assert_true(pow((double)power.backward_cut, exponent) < 0x1.001p-40);
+            if (exponent > 0.5) assert_true(pow((double)power.backward.cut, exponent) < 0x1.001p-40);
         }
 }
 
