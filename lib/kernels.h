@@ -23,17 +23,16 @@ typedef struct lfd_shape {
     size_t x_stride, w_stride, y_stride;
 } lfd_shape;
 
-/* r -> r^q for r from the cut to 1, 0 below, in pieces: intervals of r by its leading bits, equally many per octave.
- * With f = r / c - 1, c about the middle of an interval, r^q = c^q (1 + f)^q, and (1 + f)^q is one polynomial for all
- * of them. */
-enum { LFD_PIECES = 32, LFD_DEGREE = 6, LFD_GRADIENT_DEGREE = 7 };
+/* r -> r^q for r from the cut to 1, 0 below. Scaled, r is cut into pieces around the integers. With f = r / c - 1, c
+ * the middle of a piece, r^q = c^q (1 + f)^q, and (1 + f)^q is one polynomial for all of them, best where r is large.
+ */
+enum { LFD_PIECES = 32, LFD_DEGREE = 4, LFD_GRADIENT_DEGREE = 5 };
 typedef struct lfd_power_pieces {
     float cut;                     /* at least: rounding decides about r that are 2^-20 larger */
-    float scale;                   /* r enters multiplied by it: the cut is where a piece begins, 1 just below 2 */
-    float floor;                   /* smaller ones count as this, whose power is 0 */
-    int shift;                     /* of r's bits, which leaves the number of its piece, modulo LFD_PIECES */
-    int wide;                      /* too many octaves: pieces of the fourth root */
-    float reciprocals[LFD_PIECES]; /* 1 / c */
+    float scale;                   /* r enters multiplied by it */
+    float floor;                   /* smaller ones then count as this, whose power is 0 */
+    int roots;                     /* square roots to be taken first, where there are too many octaves */
+    float reciprocals[LFD_PIECES]; /* 1 / c, by the integer c modulo LFD_PIECES */
     float values[LFD_PIECES];      /* c^q */
     float polynomial[LFD_GRADIENT_DEGREE + 1];
 } lfd_power_pieces;

@@ -1,8 +1,6 @@
 #include "kernels.h"
 #include "math.h"
 
-#include <string.h>
-
 /* Above this exponent the general formula is used. */
 enum { LARGEST_INTEGER_POWER = 8 };
 
@@ -37,53 +35,23 @@ static void fit(double q, double width, int degree, float *c) {
     for (int j = 0; j < degree; ++j) c[j + 1] = (float)a[j];
 }
 
-/* Pieces are numbered by the leading bits of the floats in them; this one, the first after the last, begins with 2. */
-static uint32_t end_piece(int shift) {
-    return 0x40000000u >> shift;
-}
-
-static double start_of(uint32_t piece, int shift) {
-    const uint32_t bits = piece << shift;
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
-/* The piece whose start least becomes when 1 becomes at most 1.998. */
-static uint32_t lowest_piece(int shift, double least) {
-    const float value = (float)(1.998 * least);
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    return bits >> shift;
-}
-
-/* 1 when there are fewer pieces of that width than LFD_PIECES: one is needed for all below. */
-static int covers(int shift, double least) {
-    return end_piece(shift) - lowest_piece(shift, least) < LFD_PIECES;
-}
-
+/* The pieces around the integers from lowest on, all but one of LFD_PIECES, reach from scale down to least scale; where
+ * they are many per octave, no further, so that no more terms count than must. */
 static void pieces_init(lfd_power_pieces *pieces, double q, double least, int degree) {
-    int shift = 23;
-    pieces->cut = (float)(least * (1.0 - 0x1p-20));
-    pieces->wide = !covers(shift, least);
-    if (pieces->wide) q *= 4.0, least = lfd_sqrt(lfd_sqrt(least));
-    while (shift > 1 && covers(shift - 1, least)) --shift;
-    const uint32_t lowest = lowest_piece(shift, least);
-    const double scale = start_of(lowest, shift) / least;
-    double widest = 0.0;
-    for (uint32_t i = 1; i <= LFD_PIECES; ++i) {
-        const uint32_t piece = end_piece(shift) - i;
-        const double start = start_of(piece, shift), end = start_of(piece + 1, shift);
-        const float reciprocal = (float)(2.0 / (start + end));
-        pieces->reciprocals[piece % LFD_PIECES] = reciprocal;
-        pieces->values[piece % LFD_PIECES] = piece < lowest ? 0.0f : (float)lfd_pow(1.0 / (reciprocal * scale), q);
-        if (piece >= lowest && end - start > widest * (start + end)) widest = (end - start) / (start + end);
+    const double above = LFD_PIECES - 1.6; /* scale is so far above lowest at most */
+    for (pieces->roots = 0; least * (1.0 + above) < 0.5; ++pieces->roots) q *= 2.0, least = lfd_sqrt(least);
+    const int lowest = (int)((least * above + 0.5) / (1.0 - least));
+    double scale = lowest < LFD_PIECES / 4 ? lowest + above : (lowest - 0.5) / least;
+    for (int c = lowest - 1; c < lowest - 1 + LFD_PIECES; ++c) {
+        pieces->reciprocals[c % LFD_PIECES] = c > 0 ? 1.0f / (float)c : 1.0f;
+        pieces->values[c % LFD_PIECES] = c < lowest ? 0.0f : (float)lfd_pow(c / scale, q);
     }
-    const double below = (start_of(lowest - 1, shift) + start_of(lowest, shift)) / 2.0;
-    pieces->shift = shift;
-    pieces->floor = (float)(pieces->wide ? below * below * below * below : below);
-    pieces->scale = (float)(pieces->wide ? scale * scale * scale * scale : scale);
-    fit(q, widest, degree, pieces->polynomial);
+    fit(q, 0.5 / scale, degree, pieces->polynomial);
+    double cut = (lowest - 0.5) / scale, floor = lowest - 0.75;
+    for (int k = 0; k < pieces->roots; ++k) cut *= cut, scale *= scale, floor *= floor;
+    pieces->cut = (float)(cut * (1.0 - 0x1p-20));
+    pieces->scale = (float)scale;
+    pieces->floor = (float)floor;
 }
 
 /* n_in dropped terms, each below 2^-bits of the largest, add up to less than p 2^-24 of it when

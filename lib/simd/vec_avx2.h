@@ -100,14 +100,14 @@ static inline vf vf_mantissa(vf x) {
     vf bits = _mm256_and_ps(x, _mm256_castsi256_ps(_mm256_set1_epi32(0x007fffff)));
     return _mm256_or_ps(bits, _mm256_set1_ps(1.0f));
 }
-/* Bits of a, non-negative. */
-static inline vi vi_shift_right(vf a, int count) { return _mm256_srli_epi32(_mm256_castps_si256(a), count); }
-/* The entry with that number, modulo LFD_PIECES. */
-static inline vf vf_lookup(const vf *table, vi number) {
-    __m256 bit3 = _mm256_castsi256_ps(_mm256_slli_epi32(number, 28)), bit4 = _mm256_castsi256_ps(_mm256_slli_epi32(number, 27));
-    __m256 low = _mm256_blendv_ps(_mm256_permutevar8x32_ps(table[0], number), _mm256_permutevar8x32_ps(table[1], number), bit3);
-    __m256 high = _mm256_blendv_ps(_mm256_permutevar8x32_ps(table[2], number), _mm256_permutevar8x32_ps(table[3], number), bit3);
-    return _mm256_blendv_ps(low, high, bit4);
+/* The entry whose number, modulo LFD_PIECES, the low bits of x are. */
+static inline vf vf_lookup(const vf *table, vf x) {
+    __m256i number = _mm256_castps_si256(x);
+    __m256 bit3 = _mm256_castsi256_ps(_mm256_slli_epi32(number, 28));
+    __m256 bit4 = _mm256_castsi256_ps(_mm256_slli_epi32(number, 27));
+    __m256 a = _mm256_permutevar8x32_ps(table[0], number), b = _mm256_permutevar8x32_ps(table[1], number);
+    __m256 c = _mm256_permutevar8x32_ps(table[2], number), d = _mm256_permutevar8x32_ps(table[3], number);
+    return _mm256_blendv_ps(_mm256_blendv_ps(a, b, bit3), _mm256_blendv_ps(c, d, bit3), bit4);
 }
 /* The entry that the top four bits of x's mantissa choose. */
 static inline vf vf_lookup_16(const float table[16], vf x) {

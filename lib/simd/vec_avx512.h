@@ -91,10 +91,10 @@ static inline vi vi_select(vm m, vi a, vi b) { return _mm512_mask_blend_epi32(m,
 /* x = 2^exponent mantissa with the mantissa in [1, 2), for normal positive x. */
 static inline vf vf_exponent(vf x) { return _mm512_getexp_ps(x); }
 static inline vf vf_mantissa(vf x) { return _mm512_getmant_ps(x, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_src); }
-/* Bits of a, non-negative. */
-static inline vi vi_shift_right(vf a, int count) { return _mm512_srli_epi32(_mm512_castps_si512(a), (unsigned)count); }
-/* The entry with that number, modulo LFD_PIECES. */
-static inline vf vf_lookup(const vf *table, vi number) { return _mm512_permutex2var_ps(table[0], number, table[1]); }
+/* The entry whose number, modulo LFD_PIECES, the low bits of x are. */
+static inline vf vf_lookup(const vf *table, vf x) {
+    return _mm512_permutex2var_ps(table[0], _mm512_castps_si512(x), table[1]);
+}
 /* The entry that the top four bits of x's mantissa choose. */
 static inline vf vf_lookup_16(const float table[16], vf x) {
     return _mm512_permutexvar_ps(_mm512_srli_epi32(_mm512_castps_si512(x), 19), _mm512_loadu_ps(table));

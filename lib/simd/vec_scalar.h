@@ -55,10 +55,8 @@ static inline vf vf_multiply_add(vf a, vf b, vf c) {
 #endif
 }
 static inline vf vf_multiply_subtract(vf a, vf b, vf c) { return vf_multiply_add(a, b, -c); }
-/* Bits of a, non-negative. */
-static inline vi vi_shift_right(vf a, int count) { return vi_from_bits(a) >> count; }
-/* The entry with that number, modulo LFD_PIECES. */
-static inline vf vf_lookup(const vf *table, vi number) { return table[number & (LFD_PIECES - 1)]; }
+/* The entry whose number, modulo LFD_PIECES, the low bits of x are. */
+static inline vf vf_lookup(const vf *table, vf x) { return table[vi_from_bits(x) & (LFD_PIECES - 1)]; }
 /* The entry that the top four bits of x's mantissa choose. */
 static inline vf vf_lookup_16(const float table[16], vf x) { return table[(vi_from_bits(x) >> 19) & 15]; }
 /* 2^(k/8) for shifted = k/8 + 1.5 2^20, whose low bits are the integer k, from power.h's table. */

@@ -8,12 +8,12 @@ enum { POWER_MOST = 6 };
 typedef struct power_pieces {
     vf reciprocals[LFD_PIECES / LANES], values[LFD_PIECES / LANES], polynomial[LFD_GRADIENT_DEGREE + 1];
     vf floor;
-    int shift, wide;
+    int roots;
 } power_pieces;
 
 LFD_INLINE power_pieces power_load(const lfd_power_pieces *from) {
     power_pieces pieces;
-    pieces.floor = vf_set(from->floor), pieces.shift = from->shift, pieces.wide = from->wide;
+    pieces.floor = vf_set(from->floor), pieces.roots = from->roots;
     LFD_UNROLL
     for (size_t i = 0; i < LFD_PIECES / LANES; ++i) {
         pieces.reciprocals[i] = vf_load(from->reciprocals + i * LANES);
@@ -32,9 +32,9 @@ LFD_INLINE power_pieces power_load(const lfd_power_pieces *from) {
 LFD_INLINE void powers(size_t n, vf *r, const power_pieces *pieces, size_t degree) {
     vf value[POWER_MOST], sum[POWER_MOST];
     EACH r[i] = vf_max_magnitude(pieces->floor, r[i]);
-    if (pieces->wide) EACH r[i] = vf_sqrt(vf_sqrt(r[i]));
+    for (int k = 0; k < pieces->roots; ++k) EACH r[i] = vf_sqrt(r[i]);
     EACH {
-        vi piece = vi_shift_right(r[i], pieces->shift);
+        vf piece = vf_add(r[i], vf_set(0x1p23f)); /* rounds: the low bits are the integer */
         value[i] = vf_lookup(pieces->values, piece);
         r[i] = vf_multiply_subtract(r[i], vf_lookup(pieces->reciprocals, piece), vf_set(1.0f));
     }
