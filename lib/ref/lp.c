@@ -6,11 +6,6 @@
 #include "../tmpl/power.h"
 #include "../tmpl/integer_power.h"
 
-static float power_of(float ratio, const power_pieces *pieces, size_t degree) {
-    powers(1, &ratio, pieces, degree);
-    return ratio;
-}
-
 static float largest_difference(size_t n_in, const float *x, const float *w) {
     float maximum = 0.0f;
     for (size_t i = 0; i < n_in; ++i) {
@@ -28,7 +23,11 @@ float lfd_ref_lp_output(const lfd_power *power, size_t n_in, const float *x, con
     maximum *= scale;
     float inverse = power->forward.scale / maximum, sum = 0.0f;
     const power_pieces pieces = power_load(&power->forward);
-    for (size_t i = 0; i < n_in; ++i) sum += power_of((x[i] - w[i]) * scale * inverse, &pieces, LFD_DEGREE);
+    for (size_t i = 0; i < n_in; ++i) {
+        float term = (x[i] - w[i]) * scale * inverse;
+        powers(1, &term, &pieces, LFD_DEGREE, 0);
+        sum += term;
+    }
     float y = maximum * root(sum, power->p, power->inv_p);
     return tiny ? y * LFD_TINY_UNSCALE : y;
 }
@@ -57,8 +56,9 @@ static void general_backward(const lfd_power *power, size_t n_in, const float *x
     float inverse = y > 0.0f ? power->backward.scale / (y * scale) : 0.0f;
     const power_pieces pieces = power_load(&power->backward);
     for (size_t i = 0; i < n_in; ++i) {
-        float t = (x[i] - w[i]) * scale;
-        float gradient = copysignf(power_of(t * inverse, &pieces, LFD_GRADIENT_DEGREE), t) * grad_y;
+        float gradient = (x[i] - w[i]) * scale * inverse;
+        powers(1, &gradient, &pieces, LFD_GRADIENT_DEGREE, 1);
+        gradient *= grad_y;
         if (grad_x) grad_x[i] += gradient;
         if (grad_w) grad_w[i] -= gradient;
     }

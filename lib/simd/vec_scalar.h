@@ -23,6 +23,7 @@ static inline vf vf_load(const float *p) { return *p; }
 static inline vf vf_abs(vf a) { return fabsf(a); }
 /* max(a, |b|) for a >= +0. */
 static inline vf vf_max_magnitude(vf a, vf b) { return fabsf(b) > a ? fabsf(b) : a; }
+static inline vf vf_copysign(vf magnitude, vf sign) { return copysignf(magnitude, sign); }
 static inline vf vf_sign(vf a) { return a > 0.0f ? 1.0f : a < 0.0f ? -1.0f : 0.0f; }
 static inline vf vf_sqrt(vf a) { return sqrtf(a); }
 

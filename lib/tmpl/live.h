@@ -145,22 +145,20 @@ static void live_confirm(live_block *block, const float *w, size_t w_stride) {
     block->found.count = kept;
 }
 
-/* term[k] <- sign(t) (|t| inverse)^q, t = x - w, of count <= LIVE_TOGETHER places. */
+/* term[k] <- |t inverse|^q, t = x - w, of count <= LIVE_TOGETHER places; with the sign of t if that is kept. */
 LFD_INLINE void live_terms(live_block *block, const int32_t *place, size_t count, const float *w, size_t w_stride,
-                           const power_pieces *pieces, size_t degree) {
+                           const power_pieces *pieces, size_t degree, int keep_sign) {
     for (size_t first = 0; first < count; first += LIVE_AT_ONCE) {
-        vf t[LIVE_AT_ONCE], power[LIVE_AT_ONCE];
-        size_t o[LIVE_AT_ONCE];
+        vf power[LIVE_AT_ONCE];
         LFD_UNROLL
         for (size_t k = 0; k < LIVE_AT_ONCE; ++k) {
-            const size_t at = (size_t)place[smaller(first + k, count - 1)], i = at & 0xffff;
-            o[k] = at >> 16;
-            t[k] = vf_sub(vf_load(block->rows->x[i]), vf_set(w[o[k] * w_stride + i]));
-            power[k] = vf_mul(t[k], vf_load(block->inverse[o[k]]));
+            const size_t at = (size_t)place[smaller(first + k, count - 1)], i = at & 0xffff, o = at >> 16;
+            vf t = vf_sub(vf_load(block->rows->x[i]), vf_set(w[o * w_stride + i]));
+            power[k] = vf_mul(t, vf_load(block->inverse[o]));
         }
-        powers(LIVE_AT_ONCE, power, pieces, degree);
+        powers(LIVE_AT_ONCE, power, pieces, degree, keep_sign);
         LFD_UNROLL
-        for (size_t k = 0; k < LIVE_AT_ONCE; ++k) vf_store(block->term[first + k], vf_copysign(power[k], t[k]));
+        for (size_t k = 0; k < LIVE_AT_ONCE; ++k) vf_store(block->term[first + k], power[k]);
     }
 }
 

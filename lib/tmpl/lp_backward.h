@@ -79,16 +79,13 @@ LFD_INLINE void gradient_integer(size_t rows, int n, int plain, const gradient_f
 
 LFD_INLINE void gradient_general(size_t rows, const power_pieces *pieces, const gradient_factors *f, size_t r, size_t o,
                                  const vf *x, vf w, vf *grad_x, vf *grad_w) {
-    vf t[GRADIENT_ROWS_X], power[GRADIENT_ROWS_X];
+    vf power[GRADIENT_ROWS_X];
+    LFD_UNROLL
+    for (size_t b = 0; b < rows; ++b) power[b] = vf_mul(vf_sub(x[b], w), vf_set(f->inverse[r + b][o]));
+    powers(rows, power, pieces, LFD_GRADIENT_DEGREE, 1);
     LFD_UNROLL
     for (size_t b = 0; b < rows; ++b) {
-        t[b] = vf_sub(x[b], w);
-        power[b] = vf_mul(t[b], vf_set(f->inverse[r + b][o]));
-    }
-    powers(rows, power, pieces, LFD_GRADIENT_DEGREE);
-    LFD_UNROLL
-    for (size_t b = 0; b < rows; ++b) {
-        vf term = vf_mul(vf_copysign(power[b], t[b]), vf_set(f->grad[r + b][o]));
+        vf term = vf_mul(power[b], vf_set(f->grad[r + b][o]));
         grad_x[b] = vf_add(grad_x[b], term);
         *grad_w = vf_sub(*grad_w, term);
     }

@@ -9,11 +9,11 @@ static void forward_flush(live_block *block, const float *w, size_t w_stride, co
     for (size_t first = 0; first < count; first += LIVE_TOGETHER) {
         const int32_t *place = block->found.place + first;
         const size_t together = smaller(LIVE_TOGETHER, count - first);
-        live_terms(block, place, together, w, w_stride, &pieces, LFD_DEGREE);
+        live_terms(block, place, together, w, w_stride, &pieces, LFD_DEGREE, 0);
         for (size_t k = 0; k < together;) {
             const int32_t o = place[k] >> 16;
             vf total = vf_load(sum[o]); /* in a register while it is the same output's */
-            for (; k < together && place[k] >> 16 == o; ++k) total = vf_add(total, vf_abs(vf_load(block->term[k])));
+            for (; k < together && place[k] >> 16 == o; ++k) total = vf_add(total, vf_load(block->term[k]));
             vf_store(sum[o], total);
         }
     }

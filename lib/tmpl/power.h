@@ -28,15 +28,16 @@ LFD_INLINE power_pieces power_load(const lfd_power_pieces *from) {
 /* clang-format off */
 #define EACH LFD_UNROLL for (size_t i = 0; i < n; ++i)
 
-/* r <- |r|^q, given scale r. */
-LFD_INLINE void powers(size_t n, vf *r, const power_pieces *pieces, size_t degree) {
-    vf value[POWER_MOST], sum[POWER_MOST];
-    EACH r[i] = vf_max_magnitude(pieces->floor, r[i]);
-    for (int k = 0; k < pieces->roots; ++k) EACH r[i] = vf_sqrt(r[i]);
+/* r <- |r|^q, given scale r; with the sign of r if that is kept. */
+LFD_INLINE void powers(size_t n, vf *r, const power_pieces *pieces, size_t degree, int keep_sign) {
+    vf size[POWER_MOST], value[POWER_MOST], sum[POWER_MOST];
+    EACH size[i] = vf_max_magnitude(pieces->floor, r[i]);
+    for (int k = 0; k < pieces->roots; ++k) EACH size[i] = vf_sqrt(size[i]);
     EACH {
-        vf piece = vf_add(r[i], vf_set(0x1p23f)); /* rounds: the low bits are the integer */
+        vf piece = vf_add(size[i], vf_set(0x1p23f)); /* rounds: the low bits are the integer */
         value[i] = vf_lookup(pieces->values, piece);
-        r[i] = vf_multiply_subtract(r[i], vf_lookup(pieces->reciprocals, piece), vf_set(1.0f));
+        if (keep_sign) value[i] = vf_copysign(value[i], r[i]);
+        r[i] = vf_multiply_subtract(size[i], vf_lookup(pieces->reciprocals, piece), vf_set(1.0f));
     }
     EACH sum[i] = pieces->polynomial[degree];
     LFD_UNROLL for (size_t k = degree; k-- > 0;) EACH sum[i] = vf_multiply_add(sum[i], r[i], pieces->polynomial[k]);
