@@ -1,7 +1,7 @@
 /* Powers and roots of floats, in whichever vocabulary was included before: the same operations in the same order for
  * every lane count, so the same bits. */
 
-/* Powers are chains of some ten operations and the processor's windows are short: n vectors at a time go step by step. */
+/* Powers are chains of some ten operations and processors' windows are short: n vectors at a time go step by step. */
 enum { POWER_MOST = 6 };
 
 /* lfd_power_pieces, ready for use. */
