@@ -48,6 +48,7 @@ typedef struct lfd_power {
     lfd_power_pieces backward;
 } lfd_power;
 
+/* p finite */
 void lfd_power_init(lfd_power *power, float p, size_t n_in);
 
 /* Constants of one Adam step, all prepared in double and rounded once. */

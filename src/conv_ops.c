@@ -168,7 +168,7 @@ static void init_power(void *data, size_t index) {
 
 static void set_power(operation *op, float p) {
     op->power.p = p;
-    lfd_serial_for(init_power, op, 1);
+    if (!is_infinite(p)) lfd_serial_for(init_power, op, 1);
 }
 
 /* ---- results of a tile ------------------------------------------------------------------------------------------- */
