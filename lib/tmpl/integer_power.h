@@ -1,35 +1,55 @@
 /* |t|^n for small n, and its derivative's factor, with plain products in one fixed order. n is a constant wherever
- * these are inlined. Needs vf_abs, vf_sign (-1, 0 or 1) beside the arithmetic. */
+ * these are inlined. Needs vf_abs, vf_sign (-1, 0 or 1) beside the arithmetic. Several vectors are interleaved step by
+ * step, as in power.h. */
 
-static inline vf integer_power(vf t, int n) {
-    vf t2 = vf_mul(t, t);
-    vf t4 = vf_mul(t2, t2);
+enum { INTEGER_MOST = 6 }; /* vectors at a time */
+/* EACH begins a loop. */
+/* clang-format off */
+#define EACH LFD_UNROLL for (size_t i = 0; i < count; ++i)
+
+/* t <- |t|^n. */
+LFD_INLINE void integer_powers(size_t count, vf *t, int n) {
+    vf t2[INTEGER_MOST], t4[INTEGER_MOST];
+    EACH t2[i] = vf_mul(t[i], t[i]);
+    EACH t4[i] = vf_mul(t2[i], t2[i]);
+    if (n == 6 || n == 7) { EACH t4[i] = vf_mul(t4[i], t2[i]); }
     switch (n) {
-    case 1: return vf_abs(t);
-    case 2: return t2;
-    case 3: return vf_mul(t2, vf_abs(t));
-    case 4: return t4;
-    case 5: return vf_mul(t4, vf_abs(t));
-    case 6: return vf_mul(t4, t2);
-    case 7: return vf_mul(vf_mul(t4, t2), vf_abs(t));
-    default: return vf_mul(t4, t4);
+    case 1: EACH t[i] = vf_abs(t[i]); break;
+    case 2: EACH t[i] = t2[i]; break;
+    case 3: EACH t[i] = vf_mul(t2[i], vf_abs(t[i])); break;
+    case 4: case 6: EACH t[i] = t4[i]; break;
+    case 5: case 7: EACH t[i] = vf_mul(t4[i], vf_abs(t[i])); break;
+    default: EACH t[i] = vf_mul(t4[i], t4[i]);
     }
 }
 
-/* sign(u) |u|^(n - 1). */
-static inline vf integer_gradient(vf u, int n) {
-    vf u2 = vf_mul(u, u);
-    vf u4 = vf_mul(u2, u2);
+/* u <- sign(u) |u|^(n - 1). */
+LFD_INLINE void integer_gradients(size_t count, vf *u, int n) {
+    vf power[INTEGER_MOST], u2[INTEGER_MOST];
+    EACH u2[i] = vf_mul(u[i], u[i]);
+    EACH power[i] = n < 6 ? u2[i] : vf_mul(u2[i], u2[i]);
+    if (n == 8) { EACH power[i] = vf_mul(power[i], u2[i]); }
+    EACH power[i] = vf_mul(power[i], u[i]);
     switch (n) {
-    case 1: return vf_sign(u);
-    case 2: return u;
-    case 3: return vf_mul(u, vf_abs(u));
-    case 4: return vf_mul(u2, u);
-    case 5: return vf_mul(vf_mul(u2, u), vf_abs(u));
-    case 6: return vf_mul(u4, u);
-    case 7: return vf_mul(vf_mul(u4, u), vf_abs(u));
-    default: return vf_mul(vf_mul(u4, u2), u);
+    case 1: EACH u[i] = vf_sign(u[i]); break;
+    case 2: break;
+    case 3: EACH u[i] = vf_mul(u[i], vf_abs(u[i])); break;
+    case 5: case 7: EACH u[i] = vf_mul(power[i], vf_abs(u[i])); break;
+    default: EACH u[i] = power[i];
     }
+}
+
+/* clang-format on */
+#undef EACH
+
+static inline vf integer_power(vf t, int n) {
+    integer_powers(1, &t, n);
+    return t;
+}
+
+static inline vf integer_gradient(vf u, int n) {
+    integer_gradients(1, &u, n);
+    return u;
 }
 
 /* s^(1/n): square roots where n allows (IEEE), the general root otherwise. */

@@ -3,7 +3,7 @@
  * (lp_backward_live.h). */
 
 enum {
-    GRADIENT_OUTPUTS = LIVE_OUTPUTS,
+    GRADIENT_OUTPUTS = 64,
     GRADIENT_COLUMNS = 256,
     GRADIENT_BLOCK = 24,                /* samples per block, a multiple of every register tile's rows */
     GRADIENT_GROUP = 8 * GRADIENT_BLOCK /* samples that are treated alike; a multiple of LANES too */
@@ -67,13 +67,19 @@ LFD_INLINE void gradient_prepare(gradient_factors *f, const lfd_shape *s, int n,
 /* grad_x[b] += and *grad_w -= the terms of rows samples from row r on and one output o. */
 LFD_INLINE void gradient_integer(size_t rows, int n, int plain, const gradient_factors *f, size_t r, size_t o,
                                  const vf *x, vf w, vf *grad_x, vf *grad_w) {
+    vf term[GRADIENT_ROWS_X];
     LFD_UNROLL
     for (size_t b = 0; b < rows; ++b) {
-        vf t = vf_sub(x[b], w);
-        if (!plain) t = vf_mul(t, vf_set(f->inverse[r + b][o]));
-        vf term = vf_mul(integer_gradient(t, n), vf_set(f->grad[r + b][o]));
-        grad_x[b] = vf_add(grad_x[b], term);
-        *grad_w = vf_sub(*grad_w, term);
+        term[b] = vf_sub(x[b], w);
+        if (!plain) term[b] = vf_mul(term[b], vf_set(f->inverse[r + b][o]));
+    }
+    integer_gradients(rows, term, n);
+    LFD_UNROLL
+    for (size_t b = 0; b < rows; ++b) term[b] = vf_mul(term[b], vf_set(f->grad[r + b][o]));
+    LFD_UNROLL
+    for (size_t b = 0; b < rows; ++b) {
+        grad_x[b] = vf_add(grad_x[b], term[b]);
+        *grad_w = vf_sub(*grad_w, term[b]);
     }
 }
 
@@ -177,20 +183,25 @@ static gradient_block_fn *const gradient_block_by_power[] = {gradient_block_0, g
 
 /* 1 when some distance is too small for plain reciprocals: the reference then does the block. */
 static int gradient_is_tiny(const lfd_shape *s, const float *y) {
+    vf zero = vf_set(0.0f), infinite = vf_set(INFINITY), least = infinite;
     for (size_t b = 0; b < s->batch; ++b)
-        for (size_t o = 0; o < s->n_out; ++o)
-            if (y[b * s->y_stride + o] < LFD_TINY && y[b * s->y_stride + o] > 0.0f) return 1;
-    return 0;
+        for (size_t o = 0; o < s->n_out; o += LANES) {
+            vf distance = load_columns(y + b * s->y_stride + o, s->n_out - o < LANES ? s->n_out - o : 0);
+            least = vf_min(least, vf_select(vf_less(zero, distance), distance, infinite));
+        }
+    return vm_bits(vf_less(least, vf_set(LFD_TINY))) != 0;
 }
 
-/* Columns past the last are 0. */
+/* Columns past the last are 0. A few outputs at a time: stores that always jump to the next panel are slow. */
 static void gradient_pack(const lfd_shape *s, const float *w, const float *grad_w, gradient_panel *panels) {
-    for (size_t o = 0; o < s->n_out; ++o)
-        for (size_t i = 0; i < s->n_in; i += LANES) {
-            const size_t part = s->n_in - i < LANES ? s->n_in - i : 0, at = o * s->w_stride + i;
-            vf_store(panels[i / LANES].w[o], load_columns(w + at, part));
-            vf_store(panels[i / LANES].grad_w[o], grad_w ? load_columns(grad_w + at, part) : vf_set(0.0f));
-        }
+    enum { TOGETHER = 8 };
+    for (size_t first = 0; first < s->n_out; first += TOGETHER)
+        for (size_t i = 0; i < s->n_in; i += LANES)
+            for (size_t o = first; o < smaller(first + TOGETHER, s->n_out); ++o) {
+                const size_t part = s->n_in - i < LANES ? s->n_in - i : 0, at = o * s->w_stride + i;
+                vf_store(panels[i / LANES].w[o], load_columns(w + at, part));
+                vf_store(panels[i / LANES].grad_w[o], grad_w ? load_columns(grad_w + at, part) : vf_set(0.0f));
+            }
 }
 
 static void gradient_unpack(const lfd_shape *s, const gradient_panel *panels, float *grad_w) {
