@@ -62,7 +62,7 @@ static void run_all(linfdist_context *context, operation *op) {
 
 /* Multiples of the kernels' register blocks, as large as leaves every thread a few tiles. */
 static void cut_for_forward(operation *op, size_t threads) {
-    static const size_t steps[][2] = {{96, 64}, {48, 64}, {48, 32}};
+    static const size_t steps[][2] = {{192, 128}, {96, 128}, {96, 64}, {48, 64}, {48, 32}};
     const size_t rows = op->dims->batch, outputs = op->dims->n_out / op->dims->groups;
     for (size_t i = 0; i < sizeof steps / sizeof steps[0]; ++i) {
         op->batch = cut_into(rows, steps[i][0]);

@@ -168,18 +168,12 @@ static void panel_sparse(panel_block *block, const lfd_shape *s, const lfd_power
     }
 }
 
-/* Distances of the block into block->maximum by the normalised formula. */
+/* From the maxima of the block to its distances, by the normalised formula. */
 static void panel_normalised(panel_block *block, const lfd_shape *s, const lfd_power *power, const float *x,
                              const float *w) {
-    lfd_shape part = *s;
-    part.batch = block->rows;
-    part.n_out = block->outputs;
-    part.y_stride = PANEL;
-    memset(block->maximum, 0, sizeof block->maximum);
-    ISA(linf_forward)(&part, x, w, block->maximum[0]);
     panel_prepare(block, power);
-    if (panel_is_sparse(block, &part, power, x, w))
-        panel_sparse(block, &part, power, x, w);
+    if (panel_is_sparse(block, s, power, x, w))
+        panel_sparse(block, s, power, x, w);
     else
         panel_dense(block, s, 0, power, x, w);
     panel_roots(block, power);
@@ -211,23 +205,32 @@ static void panel_store(const panel_block *block, int only_unsafe, float *y, siz
             if (!only_unsafe || y[b * y_stride + o] < 0.0f) y[b * y_stride + o] = block->maximum[b][o];
 }
 
+/* One block; at any p but small integers y holds the maxima. */
 static void panel_forward(panel_block *block, const lfd_shape *s, const lfd_power *power, const float *x,
                           const float *w, float *y) {
+    lfd_shape part = *s;
+    part.y_stride = PANEL;
+    memset(block->maximum, 0, sizeof block->maximum);
     if (power->integer) {
         memset(block->sum, 0, sizeof block->sum);
         panel_dense(block, s, power->integer, power, x, w);
         if (panel_integer_roots(block, power->integer, y, s->y_stride) == 0) return;
-    }
+        ISA(linf_forward)(&part, x, w, block->maximum[0]);
+    } else
+        for (size_t b = 0; b < block->rows; ++b)
+            memcpy(block->maximum[b], y + b * s->y_stride, block->outputs * sizeof *y);
     panel_normalised(block, s, power, x, w);
     panel_store(block, power->integer, y, s->y_stride);
 }
 
 void ISA(lp_forward)(const lfd_shape *s, const lfd_power *power, const float *x, const float *w, float *y) {
     panel_block block;
+    lfd_shape part = *s;
+    if (!power->integer) ISA(linf_forward)(s, x, w, y);
     for (size_t o = 0; o < s->n_out; o += PANEL)
         for (size_t b = 0; b < s->batch; b += PANEL_ROWS) {
-            block.rows = smaller(PANEL_ROWS, s->batch - b);
-            block.outputs = smaller(PANEL, s->n_out - o);
-            panel_forward(&block, s, power, x + b * s->x_stride, w + o * s->w_stride, y + b * s->y_stride + o);
+            part.batch = block.rows = smaller(PANEL_ROWS, s->batch - b);
+            part.n_out = block.outputs = smaller(PANEL, s->n_out - o);
+            panel_forward(&block, &part, power, x + b * s->x_stride, w + o * s->w_stride, y + b * s->y_stride + o);
         }
 }
