@@ -74,7 +74,7 @@ static void cut_for_forward(operation *op, size_t threads) {
 /* The kernels at p = infinity pack rows of w once per tile: tiles as large as leaves every thread a few, of even sizes.
  */
 static void cut_for_packing(operation *op, size_t threads) {
-    static const size_t most[][2] = {{256, 240}, {256, 96}, {192, 48}, {96, 48}, {48, 48}, {48, 16}};
+    static const size_t most[][2] = {{192, 96}, {192, 48}, {96, 48}, {48, 48}, {48, 16}};
     const size_t rows = op->dims->batch, outputs = op->dims->n_out / op->dims->groups;
     for (size_t i = 0; i < sizeof most / sizeof most[0]; ++i) {
         op->batch = cut_evenly(rows, 1, 1, 16, most[i][0]);

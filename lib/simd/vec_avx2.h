@@ -67,6 +67,9 @@ static inline vf vf_max_above_zero(vf a, vf b) {
 static inline vf vf_min_below_zero(vf a, vf b) {
     return _mm256_castsi256_ps(_mm256_max_epu32(_mm256_castps_si256(a), _mm256_castps_si256(b)));
 }
+/* max(a, t1, t2) for a >= +0, and min(a, t1, t2) for a <= -0. */
+static inline vf vf_highest(vf a, vf t1, vf t2) { return vf_max_above_zero(vf_max_above_zero(a, t1), t2); }
+static inline vf vf_lowest(vf a, vf t1, vf t2) { return vf_min_below_zero(vf_min_below_zero(a, t1), t2); }
 /* max(a, |b|) for a >= +0. */
 static inline vf vf_max_magnitude(vf a, vf b) { return vf_max_above_zero(a, vf_abs(b)); }
 static inline vf vf_copysign(vf magnitude, vf sign) {
@@ -87,6 +90,12 @@ static inline vf vf_sign(vf a) {
     return _mm256_and_ps(_mm256_cmp_ps(a, _mm256_setzero_ps(), _CMP_NEQ_OQ), one);
 }
 
+/* Sets the lanes that the mask chooses. */
+static inline void mark_lanes(uint16_t *p, vm m, int32_t a) {
+    __m128i all = _mm_loadu_si128((const __m128i *)(const void *)p), half = _mm_castps_si128(_mm256_castps256_ps128(m));
+    __m128i where = _mm_packs_epi32(half, _mm_castps_si128(_mm256_extractf128_ps(m, 1)));
+    _mm_storeu_si128((__m128i *)(void *)p, _mm_blendv_epi8(all, _mm_set1_epi16((int16_t)a), where));
+}
 static inline vi vi_add(vi a, vi b) { return _mm256_add_epi32(a, b); }
 static inline vi vi_load(const int32_t *p) { return _mm256_loadu_si256((const __m256i *)(const void *)p); }
 static inline void vi_store(int32_t *p, vi a) { _mm256_storeu_si256((__m256i *)(void *)p, a); }

@@ -57,12 +57,13 @@ static inline vf vf_number_minus(float a, vf b) { return vf_difference(_mm512_se
 static inline vf vf_minus_number(vf a, float b) { return vf_difference(a, _mm512_set1_ps(b)); }
 /* max(a, |b|) for a >= +0, in one instruction. */
 static inline vf vf_max_magnitude(vf a, vf b) { return _mm512_range_ps(a, b, 0x0b); }
-/* max(a, b) for a >= +0, and min(a, b) for a <= -0: as integers, which every port compares. */
-static inline vf vf_max_above_zero(vf a, vf b) {
-    return _mm512_castsi512_ps(_mm512_max_epi32(_mm512_castps_si512(a), _mm512_castps_si512(b)));
-}
-static inline vf vf_min_below_zero(vf a, vf b) {
-    return _mm512_castsi512_ps(_mm512_max_epu32(_mm512_castps_si512(a), _mm512_castps_si512(b)));
+/* max(a, t1, t2) for a >= +0, and min(a, t1, t2) for a <= -0. Integers compare such numbers on any port, floats on the
+ * adders': three of these four belong there, since the multipliers' ports have the two differences. Of two zeros the
+ * second operand is taken. */
+static inline vf vf_highest(vf a, vf t1, vf t2) { return _mm512_max_ps(t2, _mm512_max_ps(t1, a)); }
+static inline vf vf_lowest(vf a, vf t1, vf t2) {
+    __m512i lower = _mm512_max_epu32(_mm512_castps_si512(a), _mm512_castps_si512(t1));
+    return _mm512_min_ps(t2, _mm512_castsi512_ps(lower));
 }
 static inline vf vf_copysign(vf magnitude, vf sign) {
     __m512i bits = _mm512_ternarylogic_epi32(_mm512_castps_si512(magnitude), _mm512_castps_si512(sign),
@@ -83,6 +84,11 @@ static inline vf vf_sign(vf a) {
     return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(a, _mm512_setzero_ps(), _CMP_NEQ_OQ), one);
 }
 
+/* Sets the lanes that the mask chooses. */
+static inline void mark_lanes(uint16_t *p, vm m, int32_t a) {
+    __m256i all = _mm256_loadu_si256((const __m256i *)(const void *)p);
+    _mm256_storeu_si256((__m256i *)(void *)p, _mm256_mask_mov_epi16(all, m, _mm256_set1_epi16((int16_t)a)));
+}
 static inline vi vi_add(vi a, vi b) { return _mm512_add_epi32(a, b); }
 static inline vi vi_load(const int32_t *p) { return _mm512_loadu_si512(p); }
 static inline void vi_store(int32_t *p, vi a) { _mm512_storeu_si512(p, a); }

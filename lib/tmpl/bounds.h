@@ -1,6 +1,6 @@
 /* Interval bounds at p = infinity. With t1 = w - l and t2 = u - w, upper = max(t1, t2) over all columns and lower =
- * max(0, -min(t1, t2)). The largest starts at +0 and the smallest at -0, so that integers compare them. As in linf.h
- * lanes run over outputs, over columns where there are few rows. */
+ * max(0, -min(t1, t2)). The largest starts at +0 and the smallest at -0, so that integers can compare them. As in
+ * linf.h lanes run over outputs, over columns where there are few rows. */
 
 /* ---- few rows: lanes over columns ------------------------------------------------------------------------------- */
 
@@ -18,8 +18,8 @@ LFD_INLINE void bounds_step(size_t rows_x, vf highest[][BOUNDS_ROWS_W], vf lowes
         LFD_UNROLL
         for (size_t o = 0; o < BOUNDS_ROWS_W; ++o) {
             vf t1 = vf_difference(ws[o], ls), t2 = vf_difference(us, ws[o]);
-            highest[b][o] = vf_max_above_zero(vf_max_above_zero(highest[b][o], t1), t2);
-            lowest[b][o] = vf_min_below_zero(vf_min_below_zero(lowest[b][o], t1), t2);
+            highest[b][o] = vf_highest(highest[b][o], t1, t2);
+            lowest[b][o] = vf_lowest(lowest[b][o], t1, t2);
         }
     }
 }
@@ -91,55 +91,93 @@ LFD_INLINE void bounds_few(const lfd_shape *s, const float *xl, const float *xu,
 
 /* ---- many rows: lanes over outputs ------------------------------------------------------------------------------- */
 
-/* One register tile's operands and results, as linf_block. */
+enum { BOUNDS_ROWS = 96 }; /* of one tile of results */
+
+/* Results of a register tile, so far: the highest and the lowest terms. */
+typedef struct bounds_terms {
+    float highest[BOUNDS_TALL][LANES], lowest[BOUNDS_TALL][LANES];
+} bounds_terms;
+
+/* Which blocks of HIT_COLUMNS raised and lowered them last. */
+typedef struct bounds_marks {
+    uint16_t highest[BOUNDS_TALL][LANES], lowest[BOUNDS_TALL][LANES];
+} bounds_marks;
+
+/* A tile of results and a register tile's operands, as linf_block; marks or NULL. */
 typedef struct bounds_block {
     packed_w w;
-    float lower_x[BOUNDS_TALL][PACK_STRIDE], upper_x[BOUNDS_TALL][PACK_STRIDE];
-    float lower[BOUNDS_TALL][LANES], upper[BOUNDS_TALL][LANES];
-    int32_t hits_l[BOUNDS_TALL][LANES], hits_u[BOUNDS_TALL][LANES];
+    _Alignas(64) float lower_x[BOUNDS_TALL][PACK_STRIDE];
+    float upper_x[BOUNDS_TALL][PACK_STRIDE];
+    bounds_terms terms[BOUNDS_ROWS / BOUNDS_TALL][PACK_PANELS];
+    bounds_marks (*marks)[PACK_PANELS];
 } bounds_block;
 
 /* As linf_columns. */
-LFD_INLINE void bounds_columns(bounds_block *block, size_t rows, size_t r, size_t panel, size_t begin, size_t end,
-                               int32_t hit) {
-    vf highest[BOUNDS_TALL], lowest[BOUNDS_TALL], minus_zero = vf_set(-0.0f);
+LFD_INLINE void bounds_columns(const bounds_block *block, size_t rows, size_t r, size_t panel, size_t begin, size_t end,
+                               bounds_terms *terms, bounds_marks *marks, size_t hit) {
+    vf highest[BOUNDS_TALL], lowest[BOUNDS_TALL];
     LFD_UNROLL
-    for (size_t b = 0; b < rows; ++b) {
-        highest[b] = vf_load(block->upper[r + b]);
-        lowest[b] = vf_sub(minus_zero, vf_load(block->lower[r + b]));
-    }
+    for (size_t b = 0; b < rows; ++b)
+        highest[b] = vf_load(terms->highest[r + b]), lowest[b] = vf_load(terms->lowest[r + b]);
     for (size_t i = begin; i < end; ++i) {
-        vf w = vf_load(block->w.panels[panel][i]);
+        vf w = vf_load(block->w[panel][i]);
         LFD_UNROLL
         for (size_t b = 0; b < rows; ++b) {
             vf t1 = vf_minus_number(w, block->lower_x[r + b][i]), t2 = vf_number_minus(block->upper_x[r + b][i], w);
-            highest[b] = vf_max_above_zero(vf_max_above_zero(highest[b], t1), t2);
-            lowest[b] = vf_min_below_zero(vf_min_below_zero(lowest[b], t1), t2);
+            highest[b] = vf_highest(highest[b], t1, t2);
+            lowest[b] = vf_lowest(lowest[b], t1, t2);
         }
     }
     LFD_UNROLL
     for (size_t b = 0; b < rows; ++b) {
-        vf lower = vf_sub(vf_set(0.0f), lowest[b]);
-        if (hit >= 0) {
-            vm raised_l = vf_less(vf_load(block->lower[r + b]), lower);
-            vm raised_u = vf_less(vf_load(block->upper[r + b]), highest[b]);
-            vi_store(block->hits_l[r + b], vi_select(raised_l, vi_set(hit), vi_load(block->hits_l[r + b])));
-            vi_store(block->hits_u[r + b], vi_select(raised_u, vi_set(hit), vi_load(block->hits_u[r + b])));
+        if (marks) {
+            mark_lanes(marks->highest[r + b], vf_less(vf_load(terms->highest[r + b]), highest[b]), (int32_t)hit);
+            mark_lanes(marks->lowest[r + b], vf_less(lowest[b], vf_load(terms->lowest[r + b])), (int32_t)hit);
         }
-        vf_store(block->lower[r + b], lower);
-        vf_store(block->upper[r + b], highest[b]);
+        vf_store(terms->highest[r + b], highest[b]);
+        vf_store(terms->lowest[r + b], lowest[b]);
     }
 }
 
 /* As linf_panel. */
-LFD_INLINE void bounds_panel(bounds_block *block, size_t rows, size_t r, size_t panel, size_t first, size_t n,
-                             int with_argmax) {
-    if (!with_argmax) bounds_columns(block, rows, r, panel, 0, n, -1);
-    for (size_t i = 0; with_argmax && i < n; i += HIT_COLUMNS)
-        bounds_columns(block, rows, r, panel, i, smaller(i + HIT_COLUMNS, n), (int32_t)((first + i) / HIT_COLUMNS));
+LFD_INLINE void bounds_panel(const bounds_block *block, size_t rows, size_t r, size_t panel, size_t first, size_t n,
+                             bounds_terms *terms, bounds_marks *marks) {
+    const size_t step = marks ? HIT_COLUMNS : PACK_COLUMNS;
+    for (size_t i = 0; i < n; i += step)
+        bounds_columns(block, rows, r, panel, i, smaller(i + step, n), terms, marks, (first + i) / HIT_COLUMNS);
 }
 
-/* Where the results of a tile go. arg_l and arg_u or NULL; they hold numbers of blocks of columns until the search. */
+/* As linf_rows. */
+LFD_INLINE void bounds_rows(const bounds_block *block, size_t rows, size_t panels, size_t first, size_t n,
+                            bounds_terms *terms, bounds_marks *marks) {
+    for (size_t panel = 0; panel < panels; ++panel)
+        if (rows == BOUNDS_TALL)
+            bounds_panel(block, BOUNDS_TALL, 0, panel, first, n, terms + panel, marks ? marks + panel : NULL);
+        else
+            for (size_t r = 0; r < rows; r += BOUNDS_SHORT)
+                bounds_panel(block, BOUNDS_SHORT, r, panel, first, n, terms + panel, marks ? marks + panel : NULL);
+}
+
+/* As linf_search, of one bound; -1 stands for a bound that nothing raised. */
+LFD_INLINE void bounds_search(size_t count, size_t n, const float *xl, const float *xu, const float *w, size_t w_stride,
+                              const float *terms, const uint16_t *marks, int32_t *argmax, int lower) {
+    for (size_t o = 0; o < count; ++o, w += w_stride) {
+        size_t begin = (size_t)marks[o] * HIT_COLUMNS;
+        if (terms[o] == 0.0f || begin + HIT_COLUMNS > n) {
+            argmax[o] = terms[o] == 0.0f ? -1 : bounds_find(xl, xu, w, begin, n, terms[o], lower);
+            continue;
+        }
+        uint32_t hits = 0;
+        LFD_UNROLL
+        for (size_t i = 0; i < HIT_COLUMNS; i += LANES)
+            hits |= bounds_hits(vf_load(xl + begin + i), vf_load(xu + begin + i), vf_load(w + begin + i),
+                                vf_set(terms[o]), lower)
+                    << i;
+        argmax[o] = (int32_t)(begin + (size_t)__builtin_ctz(hits));
+    }
+}
+
+/* Where the results of a tile go. arg_l and arg_u or NULL. */
 typedef struct bounds_out {
     float *yl, *yu;
     int32_t *arg_l, *arg_u;
@@ -151,116 +189,76 @@ LFD_INLINE bounds_out bounds_at(bounds_out out, size_t at) {
     return out;
 }
 
-LFD_INLINE void bounds_fetch(bounds_block *block, size_t rows, size_t count, size_t stride, bounds_out from) {
-    for (size_t r = 0; r < rows; ++r) {
-        copy_lanes(block->lower[r], from.yl + r * stride, count);
-        copy_lanes(block->upper[r], from.yu + r * stride, count);
-        if (!from.arg_l) continue;
-        copy_lanes(block->hits_l[r], from.arg_l + r * stride, count);
-        copy_lanes(block->hits_u[r], from.arg_u + r * stride, count);
-    }
+/* Up to LANES outputs of row b. */
+LFD_INLINE void bounds_put(const bounds_block *block, const lfd_shape *s, size_t b, size_t o, const float *xl,
+                           const float *xu, const float *w, bounds_out out) {
+    const bounds_terms *terms = &block->terms[b / BOUNDS_TALL][o / LANES];
+    const size_t r = b % BOUNDS_TALL, count = smaller(LANES, s->n_out - o);
+    float lower[LANES];
+    vf_store(lower, vf_sub(vf_set(0.0f), vf_load(terms->lowest[r])));
+    copy_lanes(out.yl, lower, count);
+    copy_lanes(out.yu, terms->highest[r], count);
+    if (!out.arg_l) return;
+    const bounds_marks *marks = &block->marks[b / BOUNDS_TALL][o / LANES];
+    bounds_search(count, s->n_in, xl, xu, w, s->w_stride, terms->lowest[r], marks->lowest[r], out.arg_l, 1);
+    bounds_search(count, s->n_in, xl, xu, w, s->w_stride, terms->highest[r], marks->highest[r], out.arg_u, 0);
 }
 
-LFD_INLINE void bounds_put(const bounds_block *block, size_t rows, size_t count, size_t stride, bounds_out to) {
-    for (size_t r = 0; r < rows; ++r) {
-        copy_lanes(to.yl + r * stride, block->lower[r], count);
-        copy_lanes(to.yu + r * stride, block->upper[r], count);
-        if (!to.arg_l) continue;
-        copy_lanes(to.arg_l + r * stride, block->hits_l[r], count);
-        copy_lanes(to.arg_u + r * stride, block->hits_u[r], count);
-    }
+/* panels register tiles without terms. */
+LFD_INLINE void bounds_clear(bounds_terms *terms, size_t panels) {
+    for (; panels-- > 0; ++terms)
+        for (size_t r = 0; r < BOUNDS_TALL; ++r) {
+            vf_store(terms->highest[r], vf_set(0.0f));
+            vf_store(terms->lowest[r], vf_set(-0.0f));
+        }
 }
 
-/* As linf_rows. */
-LFD_INLINE void bounds_rows(bounds_block *block, const lfd_shape *s, size_t rows, size_t outputs, size_t first,
-                            size_t n, bounds_out out) {
-    for (size_t o = 0; o < outputs; o += LANES) {
-        size_t count = smaller(LANES, outputs - o);
-        bounds_fetch(block, rows, count, s->y_stride, bounds_at(out, o));
-        if (rows == BOUNDS_TALL)
-            bounds_panel(block, BOUNDS_TALL, 0, o / LANES, first, n, out.arg_l != NULL);
-        else
-            for (size_t r = 0; r < rows; r += BOUNDS_SHORT)
-                bounds_panel(block, BOUNDS_SHORT, r, o / LANES, first, n, out.arg_l != NULL);
-        bounds_put(block, rows, count, s->y_stride, bounds_at(out, o));
-    }
-}
-
-/* As linf_visit. */
-LFD_INLINE void bounds_visit(bounds_block *block, const lfd_shape *s, size_t first, size_t n, const float *xl,
-                             const float *xu, const float *w, bounds_out out) {
-    for (size_t o = 0; o < s->n_out; o += PACK_OUTPUTS) {
-        size_t outputs = smaller(PACK_OUTPUTS, s->n_out - o);
-        pack_w(&block->w, outputs, n, w + o * s->w_stride + first, s->w_stride);
+/* As linf_packed, at most BOUNDS_ROWS by PACK_OUTPUTS outputs. */
+LFD_INLINE void bounds_packed(bounds_block *block, const lfd_shape *s, const float *xl, const float *xu, const float *w,
+                              bounds_out out) {
+    const size_t panels = (s->n_out + LANES - 1) / LANES;
+    for (size_t b = 0; b < s->batch; b += BOUNDS_TALL) bounds_clear(block->terms[b / BOUNDS_TALL], panels);
+    for (size_t i = 0; i < s->n_in; i += PACK_COLUMNS) {
+        size_t n = smaller(PACK_COLUMNS, s->n_in - i);
+        pack_w(block->w, s->n_out, n, w + i, s->w_stride);
         for (size_t b = 0; b < s->batch; b += BOUNDS_TALL) {
-            size_t rows = smaller(BOUNDS_TALL, s->batch - b), at = b * s->x_stride + first;
+            size_t rows = smaller(BOUNDS_TALL, s->batch - b), at = b * s->x_stride + i;
             pack_x(block->lower_x, BOUNDS_TALL, rows, n, xl + at, s->x_stride);
             pack_x(block->upper_x, BOUNDS_TALL, rows, n, xu + at, s->x_stride);
-            bounds_rows(block, s, rows, outputs, first, n, bounds_at(out, b * s->y_stride + o));
+            bounds_rows(block, rows, panels, i, n, block->terms[b / BOUNDS_TALL],
+                        out.arg_l ? block->marks[b / BOUNDS_TALL] : NULL);
         }
     }
-}
-
-/* As linf_search, of one bound; -1 stands for a bound that nothing raised. */
-LFD_INLINE void bounds_search(size_t outputs, size_t n, const float *xl, const float *xu, const float *w,
-                              size_t w_stride, const float *y, int32_t *argmax, int lower) {
-    for (size_t o = 0; o < outputs; ++o, w += w_stride) {
-        if (argmax[o] < 0) continue;
-        size_t begin = (size_t)argmax[o] * HIT_COLUMNS;
-        float target = lower ? -y[o] : y[o];
-        if (begin + HIT_COLUMNS > n) {
-            argmax[o] = bounds_find(xl, xu, w, begin, n, target, lower);
-            continue;
-        }
-        uint32_t hits = 0;
-        LFD_UNROLL
-        for (size_t i = 0; i < HIT_COLUMNS; i += LANES)
-            hits |= bounds_hits(vf_load(xl + begin + i), vf_load(xu + begin + i), vf_load(w + begin + i),
-                                vf_set(target), lower)
-                    << i;
-        argmax[o] = (int32_t)(begin + (size_t)__builtin_ctz(hits));
-    }
-}
-
-/* Both bounds of one row. */
-static void bounds_search_row(size_t outputs, size_t n, const float *xl, const float *xu, const float *w,
-                              size_t w_stride, bounds_out out) {
-    bounds_search(outputs, n, xl, xu, w, w_stride, out.yl, out.arg_l, 1);
-    bounds_search(outputs, n, xl, xu, w, w_stride, out.yu, out.arg_u, 0);
-}
-
-static void bounds_clear(const lfd_shape *s, bounds_out out) {
     for (size_t b = 0; b < s->batch; ++b)
-        for (size_t o = 0; o < s->n_out; ++o) {
-            size_t at = b * s->y_stride + o;
-            out.yl[at] = out.yu[at] = 0.0f;
-            if (out.arg_l) out.arg_l[at] = out.arg_u[at] = -1;
-        }
+        for (size_t o = 0; o < s->n_out; o += LANES)
+            bounds_put(block, s, b, o, xl + b * s->x_stride, xu + b * s->x_stride, w + o * s->w_stride,
+                       bounds_at(out, b * s->y_stride + o));
 }
 
-LFD_INLINE void bounds_all(const lfd_shape *s, const float *xl, const float *xu, const float *w, bounds_out out) {
+/* marks, arg_l and arg_u or NULL: constants. */
+LFD_INLINE void bounds_all(const lfd_shape *s, bounds_marks (*marks)[PACK_PANELS], const float *xl, const float *xu,
+                           const float *w, bounds_out out) {
     bounds_block block;
-    if (s->batch < PACK_LEAST) {
+    if (too_small_to_pack(s)) {
         bounds_few(s, xl, xu, w, out.yl, out.yu, out.arg_l, out.arg_u);
         return;
     }
-    bounds_clear(s, out);
-    for (size_t i = 0; i < s->n_in; i += PACK_COLUMNS)
-        bounds_visit(&block, s, i, smaller(PACK_COLUMNS, s->n_in - i), xl, xu, w, out);
-    for (size_t o = 0; out.arg_l && o < s->n_out; o += PACK_OUTPUTS)
-        for (size_t b = 0; b < s->batch; ++b) {
-            prefetch_row(xl + (b + 1) * s->x_stride, s->n_in);
-            prefetch_row(xu + (b + 1) * s->x_stride, s->n_in);
-            bounds_search_row(smaller(PACK_OUTPUTS, s->n_out - o), s->n_in, xl + b * s->x_stride, xu + b * s->x_stride,
-                              w + o * s->w_stride, s->w_stride, bounds_at(out, b * s->y_stride + o));
+    block.marks = marks;
+    for (size_t o = 0; o < s->n_out; o += PACK_OUTPUTS)
+        for (size_t b = 0; b < s->batch; b += BOUNDS_ROWS) {
+            lfd_shape part = *s;
+            part.batch = smaller(BOUNDS_ROWS, s->batch - b), part.n_out = smaller(PACK_OUTPUTS, s->n_out - o);
+            bounds_packed(&block, &part, xl + b * s->x_stride, xu + b * s->x_stride, w + o * s->w_stride,
+                          bounds_at(out, b * s->y_stride + o));
         }
 }
 
 void ISA(bounds_forward)(const lfd_shape *s, const float *xl, const float *xu, const float *w, float *yl, float *yu) {
-    bounds_all(s, xl, xu, w, (bounds_out){yl, yu, NULL, NULL});
+    bounds_all(s, NULL, xl, xu, w, (bounds_out){yl, yu, NULL, NULL});
 }
 
 void ISA(bounds_argmax)(const lfd_shape *s, const float *xl, const float *xu, const float *w, float *yl, float *yu,
                         int32_t *arg_l, int32_t *arg_u) {
-    bounds_all(s, xl, xu, w, (bounds_out){yl, yu, arg_l, arg_u});
+    bounds_marks marks[BOUNDS_ROWS / BOUNDS_TALL][PACK_PANELS];
+    bounds_all(s, marks, xl, xu, w, (bounds_out){yl, yu, arg_l, arg_u});
 }

@@ -77,138 +77,131 @@ LFD_INLINE void linf_few(const lfd_shape *s, const float *x, const float *w, flo
 
 /* ---- many rows: lanes over outputs ------------------------------------------------------------------------------- */
 
-/* One register tile's operands and results: about 70 KiB, on the stack. */
+enum { LINF_ROWS = 192 }; /* of one tile of results */
+
+/* A tile of results, in register tiles. */
+typedef float linf_maxima[LINF_ROWS / LINF_TALL][PACK_PANELS][LINF_TALL][LANES];
+/* Which block of HIT_COLUMNS raised each maximum last. */
+typedef uint16_t linf_hits_of[LINF_ROWS / LINF_TALL][PACK_PANELS][LINF_TALL][LANES];
+
+/* About 130 KiB, on the stack; the hits are 36 more. */
 typedef struct linf_block {
     packed_w w;
-    float x[LINF_TALL][PACK_STRIDE];
-    float maxima[LINF_TALL][LANES]; /* so far */
-    int32_t hits[LINF_TALL][LANES]; /* which block of HIT_COLUMNS raised the maximum last */
+    _Alignas(64) float x[LINF_TALL][PACK_STRIDE];
+    linf_maxima maxima;
 } linf_block;
 
-/* Raises rows rows of maxima, stride floats apart, by columns [begin, end) of one panel and of the block's rows from
- * row r on. hit: the number of these columns, where hits are remembered, -1 elsewhere. */
-LFD_INLINE void linf_columns(linf_block *block, size_t rows, size_t r, size_t panel, size_t begin, size_t end,
-                             float *maxima, size_t stride, int32_t hit) {
+/* Raises rows rows of maxima by columns [begin, end) of one panel and of the block's rows from row r on. hits or NULL;
+ * hit: the number of these columns. */
+LFD_INLINE void linf_columns(const linf_block *block, size_t rows, size_t r, size_t panel, size_t begin, size_t end,
+                             float (*maxima)[LANES], uint16_t (*hits)[LANES], size_t hit) {
     vf most[LINF_TALL];
     LFD_UNROLL
-    for (size_t b = 0; b < rows; ++b) most[b] = vf_load(maxima + b * stride);
+    for (size_t b = 0; b < rows; ++b) most[b] = vf_load(maxima[r + b]);
     for (size_t i = begin; i < end; ++i) {
-        vf w = vf_load(block->w.panels[panel][i]);
+        vf w = vf_load(block->w[panel][i]);
         LFD_UNROLL
         for (size_t b = 0; b < rows; ++b) most[b] = vf_max_magnitude(most[b], vf_number_minus(block->x[r + b][i], w));
     }
     LFD_UNROLL
     for (size_t b = 0; b < rows; ++b) {
-        if (hit >= 0) {
-            vm raised = vf_less(vf_load(maxima + b * stride), most[b]);
-            vi_store(block->hits[r + b], vi_select(raised, vi_set(hit), vi_load(block->hits[r + b])));
-        }
-        vf_store(maxima + b * stride, most[b]);
+        if (hits) mark_lanes(hits[r + b], vf_less(vf_load(maxima[r + b]), most[b]), (int32_t)hit);
+        vf_store(maxima[r + b], most[b]);
     }
 }
 
-/* The same for the block's own maxima and its n columns, whose first is column first of all. */
-LFD_INLINE void linf_panel(linf_block *block, size_t rows, size_t r, size_t panel, size_t first, size_t n,
-                           int with_argmax) {
-    if (!with_argmax) linf_columns(block, rows, r, panel, 0, n, block->maxima[r], LANES, -1);
-    for (size_t i = 0; with_argmax && i < n; i += HIT_COLUMNS)
-        linf_columns(block, rows, r, panel, i, smaller(i + HIT_COLUMNS, n), block->maxima[r], LANES,
-                     (int32_t)((first + i) / HIT_COLUMNS));
+/* The same for all of the block's n columns, whose first is column first of all. */
+LFD_INLINE void linf_panel(const linf_block *block, size_t rows, size_t r, size_t panel, size_t first, size_t n,
+                           float (*maxima)[LANES], uint16_t (*hits)[LANES]) {
+    const size_t step = hits ? HIT_COLUMNS : PACK_COLUMNS;
+    for (size_t i = 0; i < n; i += step)
+        linf_columns(block, rows, r, panel, i, smaller(i + step, n), maxima, hits, (first + i) / HIT_COLUMNS);
 }
 
-/* The block's own maxima and hits: at first none, then those of y and argmax. */
-LFD_INLINE void linf_fetch(linf_block *block, size_t rows, size_t count, size_t stride, size_t first, const float *y,
-                           const int32_t *argmax) {
-    for (size_t r = 0; r < rows; ++r) {
-        if (first == 0) {
-            vf_store(block->maxima[r], vf_set(0.0f));
-            if (argmax) vi_store(block->hits[r], vi_set(0));
-        } else {
-            copy_lanes(block->maxima[r], y + r * stride, count);
-            if (argmax) copy_lanes(block->hits[r], argmax + r * stride, count);
-        }
-    }
+/* Raises the maxima of rows rows of x by n columns, whose first is column first of all. */
+LFD_INLINE void linf_rows(const linf_block *block, size_t rows, size_t panels, size_t first, size_t n,
+                          float (*maxima)[LINF_TALL][LANES], uint16_t (*hits)[LINF_TALL][LANES]) {
+    for (size_t panel = 0; panel < panels; ++panel)
+        if (rows == LINF_TALL)
+            linf_panel(block, LINF_TALL, 0, panel, first, n, maxima[panel], hits ? hits[panel] : NULL);
+        else
+            for (size_t r = 0; r < rows; r += LINF_SHORT)
+                linf_panel(block, LINF_SHORT, r, panel, first, n, maxima[panel], hits ? hits[panel] : NULL);
 }
 
-LFD_INLINE void linf_put(const linf_block *block, size_t rows, size_t count, size_t stride, float *y, int32_t *argmax) {
-    for (size_t r = 0; r < rows; ++r) {
-        copy_lanes(y + r * stride, block->maxima[r], count);
-        if (argmax) copy_lanes(argmax + r * stride, block->hits[r], count);
-    }
-}
-
-/* Raises y by the block's n columns, whose first is column first of all: its rows rows of x by one panel, of which
- * count lanes exist. argmax holds numbers of blocks of columns until the search, or is NULL. */
-LFD_INLINE void linf_rows(linf_block *block, size_t stride, size_t rows, size_t panel, size_t count, size_t first,
-                          size_t n, float *y, int32_t *argmax) {
-    if (rows == LINF_TALL && count == LANES && first > 0 && !argmax) { /* no copies */
-        linf_columns(block, LINF_TALL, 0, panel, 0, n, y, stride, -1);
-        return;
-    }
-    linf_fetch(block, rows, count, stride, first, y, argmax);
-    if (rows == LINF_TALL)
-        linf_panel(block, LINF_TALL, 0, panel, first, n, argmax != NULL);
-    else
-        for (size_t r = 0; r < rows; r += LINF_SHORT) linf_panel(block, LINF_SHORT, r, panel, first, n, argmax != NULL);
-    linf_put(block, rows, count, stride, y, argmax);
-}
-
-/* Raises y by n columns, whose first is column first of all. */
-LFD_INLINE void linf_visit(linf_block *block, const lfd_shape *s, size_t first, size_t n, const float *x,
-                           const float *w, float *y, int32_t *argmax) {
-    for (size_t o = 0; o < s->n_out; o += PACK_OUTPUTS) {
-        size_t outputs = smaller(PACK_OUTPUTS, s->n_out - o);
-        pack_w(&block->w, outputs, n, w + o * s->w_stride + first, s->w_stride);
-        for (size_t b = 0; b < s->batch; b += LINF_TALL) {
-            size_t rows = smaller(LINF_TALL, s->batch - b), at = b * s->y_stride + o;
-            pack_x(block->x, LINF_TALL, rows, n, x + b * s->x_stride + first, s->x_stride);
-            for (size_t lane = 0; lane < outputs; lane += LANES)
-                linf_rows(block, s->y_stride, rows, lane / LANES, smaller(LANES, outputs - lane), first, n,
-                          y + at + lane, argmax ? argmax + at + lane : NULL);
-        }
-    }
-}
-
-/* From the numbers of blocks of columns to the columns in them, of one row of x. */
-static void linf_search(size_t outputs, size_t n, const float *x, const float *w, size_t w_stride, const float *y,
-                        int32_t *argmax) {
-    for (size_t o = 0; o < outputs; ++o, w += w_stride) {
-        size_t begin = (size_t)argmax[o] * HIT_COLUMNS;
-        vf target = vf_set(y[o]);
+/* Lowest columns that attain the maxima of one row of x, in the blocks that raised them last. */
+LFD_INLINE void linf_search(size_t count, size_t n, const float *x, const float *w, size_t w_stride,
+                            const float *maxima, const uint16_t *hits, int32_t *argmax) {
+    for (size_t o = 0; o < count; ++o, w += w_stride) {
+        size_t begin = (size_t)hits[o] * HIT_COLUMNS;
+        vf target = vf_set(maxima[o]);
         if (begin + HIT_COLUMNS > n) {
-            argmax[o] = (int32_t)linf_find(x, w, begin, n, y[o]);
+            argmax[o] = (int32_t)linf_find(x, w, begin, n, maxima[o]);
             continue;
         }
-        uint32_t hits = 0;
+        uint32_t places = 0;
         LFD_UNROLL
         for (size_t i = 0; i < HIT_COLUMNS; i += LANES)
-            hits |= linf_hits(vf_load(x + begin + i), vf_load(w + begin + i), target) << i;
-        argmax[o] = (int32_t)(begin + (size_t)__builtin_ctz(hits));
+            places |= linf_hits(vf_load(x + begin + i), vf_load(w + begin + i), target) << i;
+        argmax[o] = (int32_t)(begin + (size_t)__builtin_ctz(places));
     }
 }
 
-/* argmax or NULL: a constant. */
-LFD_INLINE void linf_all(const lfd_shape *s, const float *x, const float *w, float *y, int32_t *argmax) {
+/* One tile of results. hits and argmax or NULL. */
+LFD_INLINE void linf_put(const linf_block *block, linf_hits_of hits, const lfd_shape *s, const float *x, const float *w,
+                         float *y, int32_t *argmax) {
+    for (size_t b = 0; b < s->batch; ++b)
+        for (size_t o = 0; o < s->n_out; o += LANES) {
+            const float *maxima = block->maxima[b / LINF_TALL][o / LANES][b % LINF_TALL];
+            size_t count = smaller(LANES, s->n_out - o), at = b * s->y_stride + o;
+            copy_lanes(y + at, maxima, count);
+            if (hits)
+                linf_search(count, s->n_in, x + b * s->x_stride, w + o * s->w_stride, s->w_stride, maxima,
+                            hits[b / LINF_TALL][o / LANES][b % LINF_TALL], argmax + at);
+        }
+}
+
+/* At most LINF_ROWS by PACK_OUTPUTS outputs. hits and argmax or NULL. */
+LFD_INLINE void linf_packed(linf_block *block, linf_hits_of hits, const lfd_shape *s, const float *x, const float *w,
+                            float *y, int32_t *argmax) {
+    const size_t panels = (s->n_out + LANES - 1) / LANES, tiles = (s->batch + LINF_TALL - 1) / LINF_TALL;
+    for (size_t b = 0; b < tiles; ++b) memset(block->maxima[b], 0, panels * sizeof block->maxima[b][0]);
+    for (size_t b = 0; hits && b < tiles; ++b) memset(hits[b], 0, panels * sizeof hits[b][0]);
+    for (size_t i = 0; i < s->n_in; i += PACK_COLUMNS) {
+        size_t n = smaller(PACK_COLUMNS, s->n_in - i);
+        pack_w(block->w, s->n_out, n, w + i, s->w_stride);
+        for (size_t b = 0; b < s->batch; b += LINF_TALL) {
+            size_t rows = smaller(LINF_TALL, s->batch - b);
+            pack_x(block->x, LINF_TALL, rows, n, x + b * s->x_stride + i, s->x_stride);
+            linf_rows(block, rows, panels, i, n, block->maxima[b / LINF_TALL], hits ? hits[b / LINF_TALL] : NULL);
+        }
+    }
+    linf_put(block, hits, s, x, w, y, argmax);
+}
+
+/* hits and argmax or NULL: constants. */
+LFD_INLINE void linf_all(const lfd_shape *s, linf_hits_of hits, const float *x, const float *w, float *y,
+                         int32_t *argmax) {
     linf_block block;
-    if (s->batch < PACK_LEAST || s->n_in == 0) {
+    if (too_small_to_pack(s) || s->n_in == 0) {
         linf_few(s, x, w, y, argmax);
         return;
     }
-    for (size_t i = 0; i < s->n_in; i += PACK_COLUMNS)
-        linf_visit(&block, s, i, smaller(PACK_COLUMNS, s->n_in - i), x, w, y, argmax);
-    for (size_t o = 0; argmax && o < s->n_out; o += PACK_OUTPUTS)
-        for (size_t b = 0; b < s->batch; ++b) {
+    for (size_t o = 0; o < s->n_out; o += PACK_OUTPUTS)
+        for (size_t b = 0; b < s->batch; b += LINF_ROWS) {
+            lfd_shape part = *s;
+            part.batch = smaller(LINF_ROWS, s->batch - b), part.n_out = smaller(PACK_OUTPUTS, s->n_out - o);
             size_t at = b * s->y_stride + o;
-            prefetch_row(x + (b + 1) * s->x_stride, s->n_in);
-            linf_search(smaller(PACK_OUTPUTS, s->n_out - o), s->n_in, x + b * s->x_stride, w + o * s->w_stride,
-                        s->w_stride, y + at, argmax + at);
+            linf_packed(&block, hits, &part, x + b * s->x_stride, w + o * s->w_stride, y + at,
+                        argmax ? argmax + at : NULL);
         }
 }
 
 void ISA(linf_forward)(const lfd_shape *s, const float *x, const float *w, float *y) {
-    linf_all(s, x, w, y, NULL);
+    linf_all(s, NULL, x, w, y, NULL);
 }
 
 void ISA(linf_argmax)(const lfd_shape *s, const float *x, const float *w, float *y, int32_t *argmax) {
-    linf_all(s, x, w, y, argmax);
+    linf_hits_of hits;
+    linf_all(s, hits, x, w, y, argmax);
 }
