@@ -34,8 +34,10 @@ LFD_INLINE void rows_to_lanes(const float *const *rows, size_t n, size_t step, f
         for (size_t lane = 0; lane < LANES; ++lane) to[i * step + lane] = rows[lane][i];
 }
 
+/* Into L2, what the next block of columns packs. */
 LFD_INLINE void prefetch_row(const float *row, size_t n) {
-    for (size_t i = 0; i < n; i += 16) __builtin_prefetch(row + i);
+    LFD_UNROLL
+    for (size_t i = 0; i < n; i += 16) __builtin_prefetch(row + i, 0, 2);
 }
 
 /* n columns of outputs rows; lanes past them repeat the last. */
@@ -44,7 +46,7 @@ static void pack_w(packed_w packed, size_t outputs, size_t n, const float *w, si
     for (size_t o = 0; o < outputs; o += LANES) {
         row_pointers(rows, LANES, smaller(LANES, outputs - o), w + o * w_stride, w_stride);
         rows_to_lanes(rows, n, LANES, packed[o / LANES][0]);
-        for (size_t r = 0; r < LANES; ++r) prefetch_row(rows[r] + n, n);
+        for (size_t r = 0; r < LANES; ++r) prefetch_row(rows[r] + n, PACK_COLUMNS);
     }
 }
 
@@ -61,6 +63,7 @@ static void pack_x(float (*packed)[PACK_STRIDE], size_t count, size_t valid, siz
                    size_t x_stride) {
     for (size_t r = 0; r < count; ++r) {
         const float *row = x + smaller(r, valid - 1) * x_stride;
+        prefetch_row(row + n, PACK_COLUMNS);
         if (n == PACK_COLUMNS)
             pack_row(packed[r], PACK_COLUMNS, row);
         else
