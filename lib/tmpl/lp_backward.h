@@ -3,7 +3,7 @@
  * (lp_backward_live.h). */
 
 enum {
-    GRADIENT_OUTPUTS = 64,
+    GRADIENT_OUTPUTS = 48,
     GRADIENT_COLUMNS = 256,
     GRADIENT_BLOCK = 24,                /* samples per block, a multiple of every register tile's rows */
     GRADIENT_GROUP = 8 * GRADIENT_BLOCK /* samples that are treated alike; a multiple of LANES too */
@@ -22,7 +22,7 @@ typedef struct gradient_factors {
 /* One vector of columns of the block's outputs, contiguous: rows of w at a stride of 4 KiB would all fall into the same
  * few lines of the cache. */
 typedef struct gradient_panel {
-    float w[GRADIENT_OUTPUTS][LANES], grad_w[GRADIENT_OUTPUTS][LANES];
+    _Alignas(64) float w[GRADIENT_OUTPUTS][LANES], grad_w[GRADIENT_OUTPUTS][LANES];
 } gradient_panel;
 
 LFD_INLINE vf load_columns(const float *p, size_t part) {
@@ -138,6 +138,14 @@ LFD_INLINE void gradient_columns(size_t rows, size_t part, int n, int plain, con
     for (size_t b = 0; b < rows; ++b) store_columns(grad_x + b * x_stride, sums[b], part);
 }
 
+/* The register tile of samples from row r on: rows of x are apart, and nothing else foresees them. */
+LFD_INLINE void gradient_prefetch(const lfd_shape *s, size_t r, const float *x, const float *grad_x) {
+    for (size_t b = r; b < smaller(r + GRADIENT_ROWS_X, s->batch); ++b) {
+        prefetch_row(x + b * s->x_stride, LANES);
+        if (grad_x) prefetch_row(grad_x + b * s->x_stride, LANES);
+    }
+}
+
 /* The samples and outputs of s, one block, all its columns. */
 LFD_INLINE void gradient_rows(const lfd_shape *s, int n, int plain, const power_pieces *pieces,
                               const gradient_factors *f, const float *x, gradient_panel *panel, float *grad_x) {
@@ -145,9 +153,11 @@ LFD_INLINE void gradient_rows(const lfd_shape *s, int n, int plain, const power_
         const size_t part = s->n_in - i < LANES ? s->n_in - i : 0;
         float *gx = grad_x ? grad_x + i : NULL;
         size_t b = 0;
-        for (; b + GRADIENT_ROWS_X <= s->batch && !part; b += GRADIENT_ROWS_X)
+        for (; b + GRADIENT_ROWS_X <= s->batch && !part; b += GRADIENT_ROWS_X) {
+            gradient_prefetch(s, b + GRADIENT_ROWS_X, x + i, gx);
             gradient_columns(GRADIENT_ROWS_X, 0, n, plain, pieces, f, b, s->n_out, x + b * s->x_stride + i, s->x_stride,
                              panel, gx ? gx + b * s->x_stride : NULL);
+        }
         for (; b < s->batch; ++b)
             gradient_columns(1, part, n, plain, pieces, f, b, s->n_out, x + b * s->x_stride + i, s->x_stride, panel,
                              gx ? gx + b * s->x_stride : NULL);
@@ -222,7 +232,10 @@ static void gradient_range(const lfd_shape *s, const lfd_power *power, const flo
     }
     gradient_pack(s, w, grad_w, panels);
     for (size_t b = 0; b < s->batch; b += GRADIENT_BLOCK) {
+        const size_t next = b + GRADIENT_BLOCK;
         block.batch = smaller(GRADIENT_BLOCK, s->batch - b);
+        for (size_t r = next; r < smaller(next + GRADIENT_BLOCK, s->batch); ++r)
+            prefetch_row(grad_y + r * s->y_stride, s->n_out);
         gradient_block_by_power[power->integer](&block, power, x + b * s->x_stride, panels, y + b * s->y_stride,
                                                 grad_y + b * s->y_stride, grad_x ? grad_x + b * s->x_stride : NULL);
     }

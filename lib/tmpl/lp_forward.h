@@ -16,14 +16,14 @@ typedef struct panel_block {
     float sum[PANEL_ROWS][PANEL];
     float maximum[PANEL_ROWS][PANEL];
     float inverse[PANEL_ROWS][PANEL]; /* scale / maximum; 0 where the reference takes over */
-    float cut[PANEL_ROWS][PANEL];     /* infinity there */
-    float columns[PANEL_COLUMNS][PANEL];
+    _Alignas(64) float columns[PANEL_COLUMNS][PANEL];
 } panel_block;
 
-/* columns[i][o] = w[o][i] for the valid outputs, 0 for the others. */
+/* columns[i][o] = w[o][i]; outputs past the last repeat it. */
 static void panel_transpose(panel_block *block, const float *w, size_t w_stride, size_t n) {
-    for (size_t o = 0; o < PANEL; ++o)
-        for (size_t i = 0; i < n; ++i) block->columns[i][o] = o < block->outputs ? w[o * w_stride + i] : 0.0f;
+    const float *rows[PANEL];
+    row_pointers(rows, PANEL, block->outputs, w, w_stride);
+    for (size_t o = 0; o < PANEL; o += LANES) rows_to_lanes(rows + o, n, PANEL, block->columns[0] + o);
 }
 
 /* sum[b .. b + rows) += |x - w|^n over count columns. */
