@@ -35,19 +35,28 @@ static void fit(double q, double width, int degree, float *c) {
     for (int j = 0; j < degree; ++j) c[j + 1] = (float)a[j];
 }
 
-/* The pieces around the integers from lowest on, all but one of LFD_PIECES, reach from scale down to least scale; where
- * they are many per octave, no further, so that no more terms count than must. */
+/* The value that makes the power of r = 1 exactly 1: where one term is all there is, gradients pass unrounded, and what
+ * should cancel does. */
+static float value_of_one(float scale, float reciprocal, const float *polynomial) {
+    const double f = (double)scale * reciprocal - 1.0;
+    const float sum = (float)(1.0 + f * (polynomial[1] + f * polynomial[2]));
+    return 1.0f / sum;
+}
+
+/* The pieces around the integers from lowest on, all but one of LFD_PIECES, reach from scale, an integer too, down to
+ * least scale. */
 static void pieces_init(lfd_power_pieces *pieces, double q, double least, int degree) {
-    const double above = LFD_PIECES - 1.6; /* scale is so far above lowest at most */
-    for (pieces->roots = 0; least * (1.0 + above) < 0.5; ++pieces->roots) q *= 2.0, least = lfd_sqrt(least);
-    const int lowest = (int)((least * above + 0.5) / (1.0 - least));
-    double scale = lowest < LFD_PIECES / 4 ? lowest + above : (lowest - 0.5) / least;
+    const double most = LFD_PIECES - 1.5;
+    for (pieces->roots = 0; least * most < 0.5; ++pieces->roots) q *= 2.0, least = lfd_sqrt(least);
+    const int top = (int)(most / (1.0 - least)), lowest = (int)(top * least + 0.5);
+    double scale = top, cut = (lowest - 0.5) / top, floor = lowest - 0.75;
     for (int c = lowest - 1; c < lowest - 1 + LFD_PIECES; ++c) {
         pieces->reciprocals[c % LFD_PIECES] = c > 0 ? 1.0f / (float)c : 1.0f;
         pieces->values[c % LFD_PIECES] = c < lowest ? 0.0f : (float)lfd_pow(c / scale, q);
     }
-    fit(q, 0.5 / scale, degree, pieces->polynomial);
-    double cut = (lowest - 0.5) / scale, floor = lowest - 0.75;
+    fit(q, 1.0 / scale, degree, pieces->polynomial);
+    pieces->values[top % LFD_PIECES] =
+        value_of_one((float)top, pieces->reciprocals[top % LFD_PIECES], pieces->polynomial);
     for (int k = 0; k < pieces->roots; ++k) cut *= cut, scale *= scale, floor *= floor;
     pieces->cut = (float)(cut * (1.0 - 0x1p-20));
     pieces->scale = (float)scale;
