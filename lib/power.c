@@ -35,32 +35,36 @@ static void fit(double q, double width, int degree, float *c) {
     for (int j = 0; j < degree; ++j) c[j + 1] = (float)a[j];
 }
 
-/* The value that makes the power of r = 1 exactly 1: where one term is all there is, gradients pass unrounded, and what
- * should cancel does. */
-static float value_of_one(float scale, float reciprocal, const float *polynomial) {
-    const double f = (double)scale * reciprocal - 1.0;
-    const float sum = (float)(1.0 + f * (polynomial[1] + f * polynomial[2]));
-    return 1.0f / sum;
+/* r = 1 as it enters: m times the rounded scale / m is scale again for nearly every m, since rounding errors are
+ * smallest where a number is just above a power of 2. */
+static const float SCALE = 0x1.004p0f;
+
+/* The value that makes the power of r = 1 exactly 1, given its f: where one term is all there is, gradients pass
+ * unrounded, and what should cancel does. */
+static float value_of_one(double f, const float *polynomial) {
+    return 1.0f / (float)(1.0 + f * (polynomial[1] + f * polynomial[2]));
 }
 
-/* The pieces around the integers from lowest on, all but one of LFD_PIECES, reach from scale, an integer too, down to
- * least scale. */
+/* The pieces around the integers from lowest to top, all but one of LFD_PIECES, reach from r = least to r = 1. */
 static void pieces_init(lfd_power_pieces *pieces, double q, double least, int degree) {
     const double most = LFD_PIECES - 1.5;
-    for (pieces->roots = 0; least * most < 0.5; ++pieces->roots) q *= 2.0, least = lfd_sqrt(least);
+    float one = SCALE;
+    for (pieces->roots = 0; least * most < 0.5; ++pieces->roots)
+        q *= 2.0, least = lfd_sqrt(least), one = lfd_sqrtf(one);
     const int top = (int)(most / (1.0 - least)), lowest = (int)(top * least + 0.5);
-    double scale = top, cut = (lowest - 0.5) / top, floor = lowest - 0.75;
+    double cut = (lowest - 0.5) / top, floor = (lowest - 0.75) / top;
     for (int c = lowest - 1; c < lowest - 1 + LFD_PIECES; ++c) {
-        pieces->reciprocals[c % LFD_PIECES] = c > 0 ? 1.0f / (float)c : 1.0f;
-        pieces->values[c % LFD_PIECES] = c < lowest ? 0.0f : (float)lfd_pow(c / scale, q);
+        pieces->reciprocals[c % LFD_PIECES] = c > 0 ? (float)((double)top / (c * (double)one)) : 1.0f;
+        pieces->values[c % LFD_PIECES] = c < lowest ? 0.0f : (float)lfd_pow((double)c / top, q);
     }
-    fit(q, 1.0 / scale, degree, pieces->polynomial);
+    fit(q, 1.0 / top, degree, pieces->polynomial);
     pieces->values[top % LFD_PIECES] =
-        value_of_one((float)top, pieces->reciprocals[top % LFD_PIECES], pieces->polynomial);
-    for (int k = 0; k < pieces->roots; ++k) cut *= cut, scale *= scale, floor *= floor;
-    pieces->cut = (float)(cut * (1.0 - 0x1p-20));
-    pieces->scale = (float)scale;
-    pieces->floor = (float)floor;
+        value_of_one((double)one * pieces->reciprocals[top % LFD_PIECES] - 1.0, pieces->polynomial);
+    for (int k = 0; k < pieces->roots; ++k) cut *= cut, floor *= floor;
+    pieces->cut = (float)(cut * (1.0 - 0x1p-18));
+    pieces->scale = SCALE;
+    pieces->floor = (float)(floor * SCALE);
+    pieces->density = (float)top / one;
 }
 
 /* n_in dropped terms, each below 2^-bits of the largest, add up to less than p 2^-24 of it when

@@ -7,13 +7,13 @@ enum { POWER_MOST = 6 };
 /* lfd_power_pieces, ready for use. */
 typedef struct power_pieces {
     vf reciprocals[LFD_PIECES / LANES], values[LFD_PIECES / LANES], polynomial[LFD_GRADIENT_DEGREE + 1];
-    vf floor;
+    vf floor, density;
     int roots;
 } power_pieces;
 
 LFD_INLINE power_pieces power_load(const lfd_power_pieces *from) {
     power_pieces pieces;
-    pieces.floor = vf_set(from->floor), pieces.roots = from->roots;
+    pieces.floor = vf_set(from->floor), pieces.density = vf_set(from->density), pieces.roots = from->roots;
     LFD_UNROLL
     for (size_t i = 0; i < LFD_PIECES / LANES; ++i) {
         pieces.reciprocals[i] = vf_load(from->reciprocals + i * LANES);
@@ -34,7 +34,7 @@ LFD_INLINE void powers(size_t n, vf *r, const power_pieces *pieces, size_t degre
     EACH size[i] = vf_max_magnitude(pieces->floor, r[i]);
     for (int k = 0; k < pieces->roots; ++k) EACH size[i] = vf_sqrt(size[i]);
     EACH {
-        vf piece = vf_add(size[i], vf_set(0x1p23f)); /* rounds: the low bits are the integer */
+        vf piece = vf_multiply_add(size[i], pieces->density, vf_set(0x1p23f)); /* its number in the low bits */
         value[i] = vf_lookup(pieces->values, piece);
         if (keep_sign) value[i] = vf_copysign(value[i], r[i]);
         r[i] = vf_multiply_subtract(size[i], vf_lookup(pieces->reciprocals, piece), vf_set(1.0f));
