@@ -128,8 +128,30 @@ static void test_equal_rows(void **state) {
     }
 }
 
+/* One term: y is |x - w| and the gradient +-1, exactly and nearly always, so that gradients that cancel leave nothing.
+ */
+static void test_one_term(void **state) {
+    (void)state;
+    enum { TRIALS = 1000 };
+    const lfd_shape shape = {1, 1, 1, 1, 1, 1};
+    for (size_t j = 0; j < sizeof powers / sizeof *powers; ++j) {
+        lfd_power power;
+        int exact = 0;
+        lfd_power_init(&power, powers[j], 1024);
+        for (int i = 0; i < TRIALS; ++i) {
+            const float x = uniform() * 8.0f, w = uniform() * 8.0f, grad_y = 1.0f;
+            float y, grad_x = 0.0f, grad_w = 0.0f;
+            lfd_kernels_for(LFD_ISA_REF)->lp_forward(&shape, &power, &x, &w, &y);
+            lfd_kernels_for(LFD_ISA_REF)->lp_backward(&shape, &power, &x, &w, &y, &grad_y, &grad_x, &grad_w);
+            exact += y == fabsf(x - w) && fabsf(grad_x) == 1.0f && grad_w == -grad_x;
+        }
+        if (power.integer == 0 && exact < TRIALS * 99 / 100) fail_msg("p %g: exact %d times", (double)powers[j], exact);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_forward), cmocka_unit_test(test_backward),
-                                       cmocka_unit_test(test_cuts), cmocka_unit_test(test_equal_rows)};
+                                       cmocka_unit_test(test_cuts), cmocka_unit_test(test_equal_rows),
+                                       cmocka_unit_test(test_one_term)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
