@@ -74,7 +74,12 @@ static inline vf vf_copysign(vf magnitude, vf sign) {
 static inline vm vf_at_least(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_GE_OQ); }
 static inline vm vf_less(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }
 static inline vm vf_equal(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ); }
-static inline uint32_t vm_bits(vm m) { return (uint32_t)m; }
+/* Not by conversion: where registers are short, GCC 12 stores the mask as 16 bits and loads 32. */
+static inline uint32_t vm_bits(vm m) {
+    uint32_t bits;
+    __asm__("kmovw %1, %0" : "=r"(bits) : "k"(m));
+    return bits;
+}
 /* a where the mask is set, b elsewhere. */
 static inline vf vf_select(vm m, vf a, vf b) { return _mm512_mask_blend_ps(m, b, a); }
 /* a where the mask is set, 0 elsewhere. */
