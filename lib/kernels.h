@@ -23,10 +23,9 @@ typedef struct lfd_shape {
     size_t x_stride, w_stride, y_stride;
 } lfd_shape;
 
-/* r -> r^q for r from the cut to 1, 0 below. Multiplied by a number, r is cut into pieces around the integers. With f =
- * r / c - 1, c the middle of a piece, r^q = c^q (1 + f)^q, and (1 + f)^q is one polynomial for all of them, best where
- * r is large.
- */
+/* r -> r^q for r from the cut to 1, 0 below. Multiplied by a number, r is cut into pieces around the integers: with c
+ * the middle of a piece and f = r / c - 1, r^q = c^q (1 + f)^q, and (1 + f)^q is one polynomial for all pieces, best
+ * where r is large. */
 enum { LFD_PIECES = 32, LFD_DEGREE = 4, LFD_GRADIENT_DEGREE = 5 };
 typedef struct lfd_power_pieces {
     float cut;                     /* at least: rounding decides about r that are 2^-17 larger */
@@ -34,7 +33,7 @@ typedef struct lfd_power_pieces {
     float density;                 /* pieces per unit of it */
     float floor;                   /* smaller ones then count as this, whose power is 0 */
     int roots;                     /* square roots to be taken first, where there are too many octaves */
-    float reciprocals[LFD_PIECES]; /* 1 / c, by the number of the piece modulo LFD_PIECES */
+    float reciprocals[LFD_PIECES]; /* 1 / c of the scaled r, by the number modulo LFD_PIECES */
     float values[LFD_PIECES];      /* c^q */
     float polynomial[LFD_GRADIENT_DEGREE + 1];
 } lfd_power_pieces;
