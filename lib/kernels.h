@@ -33,7 +33,7 @@ typedef struct lfd_power_pieces {
     float density;                 /* pieces per unit of it */
     float floor;                   /* smaller ones then count as this, whose power is 0 */
     int roots;                     /* square roots to be taken first, where there are too many octaves */
-    float reciprocals[LFD_PIECES]; /* 1 / c of the scaled r, by the number modulo LFD_PIECES */
+    float reciprocals[LFD_PIECES]; /* density / c, by the number c modulo LFD_PIECES */
     float values[LFD_PIECES];      /* c^q */
     float polynomial[LFD_GRADIENT_DEGREE + 1];
 } lfd_power_pieces;

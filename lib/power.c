@@ -53,8 +53,9 @@ static void pieces_init(lfd_power_pieces *pieces, double q, double least, int de
         q *= 2.0, least = lfd_sqrt(least), one = lfd_sqrtf(one);
     const int top = (int)(most / (1.0 - least)), lowest = (int)(top * least + 0.5);
     double cut = (lowest - 0.5) / top, floor = (lowest - 0.75) / top;
+    pieces->density = (float)top / one;
     for (int c = lowest - 1; c < lowest - 1 + LFD_PIECES; ++c) {
-        pieces->reciprocals[c % LFD_PIECES] = c > 0 ? (float)((double)top / (c * (double)one)) : 1.0f;
+        pieces->reciprocals[c % LFD_PIECES] = pieces->density / (float)(c > 0 ? c : 1); /* vectors may divide */
         pieces->values[c % LFD_PIECES] = c < lowest ? 0.0f : (float)lfd_pow((double)c / top, q);
     }
     fit(q, 1.0 / top, degree, pieces->polynomial);
@@ -64,7 +65,6 @@ static void pieces_init(lfd_power_pieces *pieces, double q, double least, int de
     pieces->cut = (float)(cut * (1.0 - 0x1p-18));
     pieces->scale = SCALE;
     pieces->floor = (float)(floor * SCALE);
-    pieces->density = (float)top / one;
 }
 
 /* n_in dropped terms, each below 2^-bits of the largest, add up to less than p 2^-24 of it when

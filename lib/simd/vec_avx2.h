@@ -19,8 +19,8 @@ enum {
     BOUNDS_TALL = 4,
     BOUNDS_SHORT = 4,
     PANEL_ROWS_X = 4,
-    GENERAL_ROWS_X = 1,
-    GRADIENT_ROWS_X = 2,
+    GENERAL_ROWS_X = 2,
+    GRADIENT_ROWS_X = 4,
     GRADIENT_ROWS_W = 2
 };
 
@@ -117,6 +117,12 @@ static inline vf vf_lookup(const vf *table, vf x) {
     __m256 a = _mm256_permutevar8x32_ps(table[0], number), b = _mm256_permutevar8x32_ps(table[1], number);
     __m256 c = _mm256_permutevar8x32_ps(table[2], number), d = _mm256_permutevar8x32_ps(table[3], number);
     return _mm256_blendv_ps(_mm256_blendv_ps(a, b, bit3), _mm256_blendv_ps(c, d, bit3), bit4);
+}
+/* density / c for the piece c = x - 2^23, and density for c = 0: a table of 32 is slower. */
+static inline vf vf_over_piece(const vf *table, vf density, vf x) {
+    (void)table;
+    vf one = _mm256_set1_ps(1.0f);
+    return _mm256_div_ps(density, _mm256_max_ps(_mm256_sub_ps(x, _mm256_set1_ps(0x1p23f)), one));
 }
 /* The entry that the top four bits of x's mantissa choose. */
 static inline vf vf_lookup_16(const float table[16], vf x) {

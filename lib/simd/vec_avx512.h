@@ -106,6 +106,11 @@ static inline vf vf_mantissa(vf x) { return _mm512_getmant_ps(x, _MM_MANT_NORM_1
 static inline vf vf_lookup(const vf *table, vf x) {
     return _mm512_permutex2var_ps(table[0], _mm512_castps_si512(x), table[1]);
 }
+/* density / c, which is in the table, for the piece c = x - 2^23, and density for c = 0. */
+static inline vf vf_over_piece(const vf *table, vf density, vf x) {
+    (void)density;
+    return vf_lookup(table, x);
+}
 /* The entry that the top four bits of x's mantissa choose. */
 static inline vf vf_lookup_16(const float table[16], vf x) {
     return _mm512_permutexvar_ps(_mm512_srli_epi32(_mm512_castps_si512(x), 19), _mm512_loadu_ps(table));

@@ -58,6 +58,11 @@ static inline vf vf_multiply_add(vf a, vf b, vf c) {
 static inline vf vf_multiply_subtract(vf a, vf b, vf c) { return vf_multiply_add(a, b, -c); }
 /* The entry whose number, modulo LFD_PIECES, the low bits of x are. */
 static inline vf vf_lookup(const vf *table, vf x) { return table[vi_from_bits(x) & (LFD_PIECES - 1)]; }
+/* density / c, which is in the table, for the piece c = x - 2^23, and density for c = 0. */
+static inline vf vf_over_piece(const vf *table, vf density, vf x) {
+    (void)density;
+    return vf_lookup(table, x);
+}
 /* The entry that the top four bits of x's mantissa choose. */
 static inline vf vf_lookup_16(const float table[16], vf x) { return table[(vi_from_bits(x) >> 19) & 15]; }
 /* 2^(k/8) for shifted = k/8 + 1.5 2^20, whose low bits are the integer k, from power.h's table. */

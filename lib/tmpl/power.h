@@ -37,7 +37,7 @@ LFD_INLINE void powers(size_t n, vf *r, const power_pieces *pieces, size_t degre
         vf piece = vf_multiply_add(size[i], pieces->density, vf_set(0x1p23f)); /* its number in the low bits */
         value[i] = vf_lookup(pieces->values, piece);
         if (keep_sign) value[i] = vf_copysign(value[i], r[i]);
-        r[i] = vf_multiply_subtract(size[i], vf_lookup(pieces->reciprocals, piece), vf_set(1.0f));
+        r[i] = vf_multiply_subtract(size[i], vf_over_piece(pieces->reciprocals, pieces->density, piece), vf_set(1.0f));
     }
     EACH sum[i] = pieces->polynomial[degree];
     LFD_UNROLL for (size_t k = degree; k-- > 0;) EACH sum[i] = vf_multiply_add(sum[i], r[i], pieces->polynomial[k]);
