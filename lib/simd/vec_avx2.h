@@ -12,7 +12,8 @@ enum {
     LANES = 8,
     LINF_ROWS_X = 2, /* register tiles of 16 registers in all */
     LINF_ROWS_W = 4,
-    LINF_TALL = 8, /* packed rows, by one vector of outputs */
+    LINF_TALL = 4, /* packed rows, by two vectors of outputs */
+    LINF_WIDE = 2,
     LINF_SHORT = 4,
     BOUNDS_ROWS_X = 1,
     BOUNDS_ROWS_W = 4,

@@ -11,6 +11,7 @@ enum {
     LINF_ROWS_X = 6, /* register tile of a few rows: 24 accumulators of 32 registers */
     LINF_ROWS_W = 4,
     LINF_TALL = 16, /* register tiles of packed rows, by one vector of outputs: the usual one and that of the rest */
+    LINF_WIDE = 1,
     LINF_SHORT = 8,
     BOUNDS_ROWS_X = 3, /* two accumulators each */
     BOUNDS_ROWS_W = 4,

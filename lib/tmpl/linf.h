@@ -91,42 +91,49 @@ typedef struct linf_block {
     linf_maxima maxima;
 } linf_block;
 
-/* Raises rows rows of maxima by columns [begin, end) of one panel and of the block's rows from row r on. hits or NULL;
- * hit: the number of these columns. */
-LFD_INLINE void linf_columns(const linf_block *block, size_t rows, size_t r, size_t panel, size_t begin, size_t end,
-                             float (*maxima)[LANES], uint16_t (*hits)[LANES], size_t hit) {
-    vf most[LINF_TALL];
+/* Raises rows rows of wide panels' maxima by columns [begin, end) of these panels and of the block's rows from row r on.
+ * hits or NULL; hit: the number of these columns. */
+LFD_INLINE void linf_columns(const linf_block *block, size_t rows, size_t wide, size_t r, size_t panel, size_t begin,
+                             size_t end, float (*maxima)[LINF_TALL][LANES], uint16_t (*hits)[LINF_TALL][LANES],
+                             size_t hit) {
+    vf most[LINF_TALL][LINF_WIDE];
     LFD_UNROLL
-    for (size_t b = 0; b < rows; ++b) most[b] = vf_load(maxima[r + b]);
+    for (size_t b = 0; b < rows; ++b) LFD_UNROLL
+    for (size_t v = 0; v < wide; ++v) most[b][v] = vf_load(maxima[v][r + b]);
     for (size_t i = begin; i < end; ++i) {
-        vf w = vf_load(block->w[panel][i]);
+        vf w[LINF_WIDE];
         LFD_UNROLL
-        for (size_t b = 0; b < rows; ++b) most[b] = vf_max_magnitude(most[b], vf_number_minus(block->x[r + b][i], w));
+        for (size_t v = 0; v < wide; ++v) w[v] = vf_load(block->w[panel + v][i]);
+        LFD_UNROLL
+        for (size_t b = 0; b < rows; ++b) LFD_UNROLL
+        for (size_t v = 0; v < wide; ++v)
+            most[b][v] = vf_max_magnitude(most[b][v], vf_number_minus(block->x[r + b][i], w[v]));
     }
     LFD_UNROLL
-    for (size_t b = 0; b < rows; ++b) {
-        if (hits) mark_lanes(hits[r + b], vf_less(vf_load(maxima[r + b]), most[b]), (int32_t)hit);
-        vf_store(maxima[r + b], most[b]);
+    for (size_t b = 0; b < rows; ++b) LFD_UNROLL
+    for (size_t v = 0; v < wide; ++v) {
+        if (hits) mark_lanes(hits[v][r + b], vf_less(vf_load(maxima[v][r + b]), most[b][v]), (int32_t)hit);
+        vf_store(maxima[v][r + b], most[b][v]);
     }
 }
 
 /* The same for all of the block's n columns, whose first is column first of all. */
-LFD_INLINE void linf_panel(const linf_block *block, size_t rows, size_t r, size_t panel, size_t first, size_t n,
-                           float (*maxima)[LANES], uint16_t (*hits)[LANES]) {
+LFD_INLINE void linf_panels(const linf_block *block, size_t rows, size_t wide, size_t r, size_t panel, size_t first,
+                            size_t n, float (*maxima)[LINF_TALL][LANES], uint16_t (*hits)[LINF_TALL][LANES]) {
     const size_t step = hits ? HIT_COLUMNS : PACK_COLUMNS;
     for (size_t i = 0; i < n; i += step)
-        linf_columns(block, rows, r, panel, i, smaller(i + step, n), maxima, hits, (first + i) / HIT_COLUMNS);
+        linf_columns(block, rows, wide, r, panel, i, smaller(i + step, n), maxima, hits, (first + i) / HIT_COLUMNS);
 }
 
 /* Raises the maxima of rows rows of x by n columns, whose first is column first of all. */
 LFD_INLINE void linf_rows(const linf_block *block, size_t rows, size_t panels, size_t first, size_t n,
                           float (*maxima)[LINF_TALL][LANES], uint16_t (*hits)[LINF_TALL][LANES]) {
-    for (size_t panel = 0; panel < panels; ++panel)
-        if (rows == LINF_TALL)
-            linf_panel(block, LINF_TALL, 0, panel, first, n, maxima[panel], hits ? hits[panel] : NULL);
-        else
-            for (size_t r = 0; r < rows; r += LINF_SHORT)
-                linf_panel(block, LINF_SHORT, r, panel, first, n, maxima[panel], hits ? hits[panel] : NULL);
+    size_t panel = 0;
+    for (; panel + LINF_WIDE <= panels && rows == LINF_TALL; panel += LINF_WIDE)
+        linf_panels(block, LINF_TALL, LINF_WIDE, 0, panel, first, n, maxima + panel, hits ? hits + panel : NULL);
+    for (; panel < panels; ++panel)
+        for (size_t r = 0; r < rows; r += LINF_SHORT)
+            linf_panels(block, LINF_SHORT, 1, r, panel, first, n, maxima + panel, hits ? hits + panel : NULL);
 }
 
 /* Lowest columns that attain the maxima of one row of x, in the blocks that raised them last. */
