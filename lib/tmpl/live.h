@@ -1,22 +1,24 @@
 /* At large p few terms matter, and in trained nets they are the same ones for most samples: those of a few columns of
- * each output. So LANES rows of x go through together, one per lane, and for each output only the columns are looked at
+ * each output. So LIVE_ROWS rows of x go through together, one per lane of LIVE_VECTORS vectors, and for each output only the columns are looked at
  * where some row can differ enough. Those are found with lanes over columns from the least and the largest x of each
- * column, for LANES x LANES terms at a time: rounded subtraction is monotone, so no term that matters is missed, and
+ * column, for LIVE_ROWS x LANES terms at a time: rounded subtraction is monotone, so no term that matters is missed, and
  * what is found in excess is sorted out term by term. */
 
 enum {
+    LIVE_ROWS = 16, /* more of them share a comparison, but count more terms that do not matter */
+    LIVE_VECTORS = LIVE_ROWS / LANES,
     LIVE_COLUMNS = 128,  /* columns per visit */
     LIVE_OUTPUTS = 32,   /* outputs whose terms are looked for together */
     LIVE_CAPACITY = 512, /* places found between two flushes */
     LIVE_SAMPLE = 4,     /* a sample takes every LIVE_SAMPLE-th output */
     LIVE_AHEAD = 3,      /* rows of w that are fetched in advance */
     LIVE_TOGETHER = 32,  /* places whose terms are computed before they are added; a multiple of LANES */
-    LIVE_AT_ONCE = 4     /* places whose powers are interleaved */
+    LIVE_AT_ONCE = 4 / LIVE_VECTORS /* places whose powers are interleaved */
 };
 
-/* Up to LANES rows of x over one range of columns, transposed; lanes without a row repeat the last one. */
+/* Up to LIVE_ROWS rows of x over one range of columns, transposed; lanes without a row repeat the last one. */
 typedef struct live_rows {
-    float x[LIVE_COLUMNS][LANES];
+    float x[LIVE_COLUMNS][LIVE_ROWS];
     float low[LIVE_COLUMNS], high[LIVE_COLUMNS];
     size_t columns;
 } live_rows;
@@ -27,38 +29,37 @@ typedef struct live_places {
     int32_t place[LIVE_CAPACITY + LIVE_COLUMNS + LANES];
 } live_places;
 
-/* LANES rows by LIVE_COLUMNS columns, and LIVE_OUTPUTS outputs at a time. */
+/* LIVE_ROWS rows by LIVE_COLUMNS columns, and LIVE_OUTPUTS outputs at a time. */
 typedef struct live_block {
     const live_rows *rows;
-    float inverse[LIVE_OUTPUTS][LANES]; /* scale / distance, 0 for distance 0 and in lanes without a row */
-    float cut[LIVE_OUTPUTS][LANES];     /* infinity there: |x - w| at or above may matter */
+    float inverse[LIVE_OUTPUTS][LIVE_ROWS]; /* scale / distance, 0 for distance 0 and in lanes without a row */
+    float cut[LIVE_OUTPUTS][LIVE_ROWS];     /* infinity there: |x - w| at or above may matter */
     float least[LIVE_OUTPUTS];          /* cut of each output */
     live_places found;
-    float term[LIVE_TOGETHER + LIVE_AT_ONCE][LANES];
+    float term[LIVE_TOGETHER + LIVE_AT_ONCE][LIVE_ROWS];
 } live_block;
 
-/* At most LANES rows and LIVE_COLUMNS columns. */
+/* At most LIVE_ROWS rows and LIVE_COLUMNS columns. */
 static void live_load(live_rows *block, size_t rows, size_t columns, const float *x, size_t x_stride) {
     vf v[LANES];
     block->columns = columns;
     for (size_t i = 0; i < columns; i += LANES) {
-        size_t part = columns - i;
-        LFD_UNROLL
-        for (size_t r = 0; r < LANES; ++r) {
-            const float *from = x + smaller(r, rows - 1) * x_stride + i;
-            v[r] = part < LANES ? vf_load_part(from, part) : vf_load(from);
-        }
-        vf low = v[0], high = v[0];
-        LFD_UNROLL
-        for (size_t r = 1; r < LANES; ++r) {
-            low = vf_min(low, v[r]);
-            high = vf_max(high, v[r]);
+        const size_t part = columns - i;
+        vf low = vf_set(INFINITY), high = vf_set(-INFINITY);
+        for (size_t first = 0; first < LIVE_ROWS; first += LANES) {
+            LFD_UNROLL
+            for (size_t r = 0; r < LANES; ++r) {
+                const float *from = x + smaller(first + r, rows - 1) * x_stride + i;
+                v[r] = part < LANES ? vf_load_part(from, part) : vf_load(from);
+                low = vf_min(low, v[r]);
+                high = vf_max(high, v[r]);
+            }
+            vf_transpose(v);
+            LFD_UNROLL
+            for (size_t r = 0; r < LANES; ++r) vf_store(block->x[i + r] + first, v[r]);
         }
         vf_store(block->low + i, low);
         vf_store(block->high + i, high);
-        vf_transpose(v);
-        LFD_UNROLL
-        for (size_t r = 0; r < LANES; ++r) vf_store(block->x[i + r], v[r]);
     }
 }
 
@@ -80,40 +81,49 @@ LFD_INLINE void live_find(const live_rows *block, const float *w, const float *n
     found->count = count;
 }
 
-/* to[i][r] = from[r][i] for at most LANES rows, 0 in lanes without one; the array has whole groups of LANES columns. */
-static void live_transpose(size_t rows, size_t columns, const float *from, size_t stride, float (*to)[LANES]) {
+/* to[i][r] = from[r][i] for at most LIVE_ROWS rows, 0 in lanes without one; the array has whole groups of LANES columns.
+ */
+static void live_transpose(size_t rows, size_t columns, const float *from, size_t stride, float (*to)[LIVE_ROWS]) {
     vf v[LANES];
-    for (size_t i = 0; i < columns; i += LANES) {
-        const size_t part = columns - i;
-        for (size_t r = 0; r < LANES; ++r) v[r] = vf_set(0.0f);
-        for (size_t r = 0; r < rows; ++r)
-            v[r] = part < LANES ? vf_load_part(from + r * stride + i, part) : vf_load(from + r * stride + i);
-        vf_transpose(v);
-        for (size_t r = 0; r < LANES; ++r) vf_store(to[i + r], v[r]);
-    }
+    for (size_t first = 0; first < LIVE_ROWS; first += LANES)
+        for (size_t i = 0; i < columns; i += LANES) {
+            const size_t part = columns - i;
+            for (size_t r = 0; r < LANES; ++r) v[r] = vf_set(0.0f);
+            for (size_t r = 0; first + r < rows && r < LANES; ++r) {
+                const float *row = from + (first + r) * stride + i;
+                v[r] = part < LANES ? vf_load_part(row, part) : vf_load(row);
+            }
+            vf_transpose(v);
+            for (size_t r = 0; r < LANES; ++r) vf_store(to[i + r] + first, v[r]);
+        }
 }
 
 /* And back. */
-static void live_restore(size_t rows, size_t columns, float (*from)[LANES], float *to, size_t stride) {
+static void live_restore(size_t rows, size_t columns, float (*from)[LIVE_ROWS], float *to, size_t stride) {
     vf v[LANES];
-    for (size_t i = 0; i < columns; i += LANES) {
-        const size_t part = columns - i;
-        for (size_t r = 0; r < LANES; ++r) v[r] = vf_load(from[i + r]);
-        vf_transpose(v);
-        for (size_t r = 0; r < rows; ++r) {
-            if (part < LANES)
-                vf_store_part(to + r * stride + i, v[r], part);
-            else
-                vf_store(to + r * stride + i, v[r]);
+    for (size_t first = 0; first < rows; first += LANES)
+        for (size_t i = 0; i < columns; i += LANES) {
+            const size_t part = columns - i;
+            for (size_t r = 0; r < LANES; ++r) v[r] = vf_load(from[i + r] + first);
+            vf_transpose(v);
+            for (size_t r = 0; first + r < rows && r < LANES; ++r) {
+                float *row = to + (first + r) * stride + i;
+                if (part < LANES)
+                    vf_store_part(row, v[r], part);
+                else
+                    vf_store(row, v[r]);
+            }
         }
-    }
 }
 
 /* least[o] = the least lane of v[o]; the arrays have whole groups of LANES outputs. */
-static void live_least(size_t outputs, float (*v)[LANES], float *least) {
+static void live_least(size_t outputs, float (*v)[LIVE_ROWS], float *least) {
     vf lane[LANES];
     for (size_t o = 0; o < outputs; o += LANES) {
-        for (size_t r = 0; r < LANES; ++r) lane[r] = vf_load(v[o + r]);
+        for (size_t r = 0; r < LANES; ++r) {
+            lane[r] = vf_load(v[o + r]);
+            for (size_t k = LANES; k < LIVE_ROWS; k += LANES) lane[r] = vf_min(lane[r], vf_load(v[o + r] + k));
+        }
         vf_transpose(lane);
         for (size_t r = 1; r < LANES; ++r) lane[0] = vf_min(lane[0], lane[r]);
         vf_store(least + o, lane[0]);
@@ -123,12 +133,14 @@ static void live_least(size_t outputs, float (*v)[LANES], float *least) {
 /* Inverses and cuts from distances (0 in lanes without a row), which stand in cut. Distances below least_distance count
  * as 0. */
 static void live_prepare(live_block *block, size_t outputs, const lfd_power_pieces *power, float least_distance) {
-    for (size_t o = 0; o < outputs; ++o) {
-        vf distance = vf_load(block->cut[o]);
-        vm none = vf_less(distance, vf_set(least_distance));
-        vf_store(block->inverse[o], vf_select(none, vf_set(0.0f), vf_div(vf_set(power->scale), distance)));
-        vf_store(block->cut[o], vf_select(none, vf_set(INFINITY), vf_mul(distance, vf_set(power->cut))));
-    }
+    for (size_t o = 0; o < outputs; ++o)
+        for (size_t k = 0; k < LIVE_ROWS; k += LANES) {
+            vf distance = vf_load(block->cut[o] + k);
+            vm none = vf_less(distance, vf_set(least_distance));
+            vf inverse = vf_div(vf_set(power->scale), distance), cut = vf_mul(distance, vf_set(power->cut));
+            vf_store(block->inverse[o] + k, vf_select(none, vf_set(0.0f), inverse));
+            vf_store(block->cut[o] + k, vf_select(none, vf_set(INFINITY), cut));
+        }
     live_least(outputs, block->cut, block->least);
 }
 
@@ -138,9 +150,15 @@ static void live_confirm(live_block *block, const float *w, size_t w_stride) {
     size_t kept = 0;
     for (size_t k = 0; k < block->found.count; ++k) {
         const size_t at = (size_t)place[k], o = at >> 16, i = at & 0xffff;
-        vf distance = vf_abs(vf_sub(vf_load(block->rows->x[i]), vf_set(w[o * w_stride + i])));
+        const vf weight = vf_set(w[o * w_stride + i]);
+        uint32_t live = 0;
+        LFD_UNROLL
+        for (size_t v = 0; v < LIVE_ROWS; v += LANES) {
+            vf distance = vf_abs(vf_sub(vf_load(block->rows->x[i] + v), weight));
+            live |= vm_bits(vf_at_least(distance, vf_load(block->cut[o] + v)));
+        }
         place[kept] = (int32_t)at;
-        kept += vm_bits(vf_at_least(distance, vf_load(block->cut[o]))) != 0;
+        kept += live != 0;
     }
     block->found.count = kept;
 }
@@ -149,16 +167,20 @@ static void live_confirm(live_block *block, const float *w, size_t w_stride) {
 LFD_INLINE void live_terms(live_block *block, const int32_t *place, size_t count, const float *w, size_t w_stride,
                            const power_pieces *pieces, size_t degree, int keep_sign) {
     for (size_t first = 0; first < count; first += LIVE_AT_ONCE) {
-        vf power[LIVE_AT_ONCE];
+        vf power[LIVE_AT_ONCE * LIVE_VECTORS];
         LFD_UNROLL
         for (size_t k = 0; k < LIVE_AT_ONCE; ++k) {
             const size_t at = (size_t)place[smaller(first + k, count - 1)], i = at & 0xffff, o = at >> 16;
-            vf t = vf_sub(vf_load(block->rows->x[i]), vf_set(w[o * w_stride + i]));
-            power[k] = vf_mul(t, vf_load(block->inverse[o]));
+            const vf weight = vf_set(w[o * w_stride + i]);
+            LFD_UNROLL
+            for (size_t v = 0; v < LIVE_VECTORS; ++v) {
+                vf t = vf_sub(vf_load(block->rows->x[i] + v * LANES), weight);
+                power[k * LIVE_VECTORS + v] = vf_mul(t, vf_load(block->inverse[o] + v * LANES));
+            }
         }
-        powers(LIVE_AT_ONCE, power, pieces, degree, keep_sign);
+        powers(LIVE_AT_ONCE * LIVE_VECTORS, power, pieces, degree, keep_sign);
         LFD_UNROLL
-        for (size_t k = 0; k < LIVE_AT_ONCE; ++k) vf_store(block->term[first + k], power[k]);
+        for (size_t k = 0; k < LIVE_AT_ONCE * LIVE_VECTORS; ++k) vf_store(block->term[first] + k * LANES, power[k]);
     }
 }
 

@@ -6,7 +6,7 @@ enum {
     GRADIENT_OUTPUTS = 48,
     GRADIENT_COLUMNS = 256,
     GRADIENT_BLOCK = 24,                /* samples per block, a multiple of every register tile's rows */
-    GRADIENT_GROUP = 8 * GRADIENT_BLOCK /* samples that are treated alike; a multiple of LANES too */
+    GRADIENT_GROUP = 8 * GRADIENT_BLOCK /* samples that are treated alike; a multiple of LIVE_ROWS too */
 };
 /* Share of places where some sample has a term that matters, below which looking for them beats computing all terms.
  * Measured. */
@@ -260,13 +260,13 @@ static int gradient_is_sparse(const lfd_shape *s, const lfd_power *power, const 
                               const float *y) {
     gradient_live g;
     live_rows rows;
-    const size_t samples = smaller(LANES, s->batch), outputs = smaller(LIVE_OUTPUTS, s->n_out);
+    const size_t samples = smaller(LIVE_ROWS, s->batch), outputs = smaller(LIVE_OUTPUTS, s->n_out);
     if (power->integer || gradient_is_tiny(s, y)) return 0;
     g.block.rows = &rows;
     live_load(&rows, samples, smaller(LIVE_COLUMNS, s->n_in), x, s->x_stride);
     gradient_live_prepare(&g, samples, outputs, power, y, y, s->y_stride);
     float share = live_share(&g.block, outputs, w, s->w_stride);
-    return share * (float)LANES < GRADIENT_FEW * (float)samples;
+    return share * (float)LIVE_ROWS < GRADIENT_FEW * (float)samples;
 }
 
 /* The reference's first step. */
@@ -284,9 +284,9 @@ static void gradient_group(const lfd_shape *s, const lfd_power *power, const flo
     }
     lfd_shape block = *s;
     for (size_t i = 0; i < s->n_in; i += LIVE_COLUMNS)
-        for (size_t b = 0; b < s->batch; b += GRADIENT_LIVE_BLOCKS * LANES) {
+        for (size_t b = 0; b < s->batch; b += GRADIENT_LIVE_BLOCKS * LIVE_ROWS) {
             block.n_in = smaller(LIVE_COLUMNS, s->n_in - i);
-            block.batch = smaller(GRADIENT_LIVE_BLOCKS * LANES, s->batch - b);
+            block.batch = smaller(GRADIENT_LIVE_BLOCKS * LIVE_ROWS, s->batch - b);
             gradient_sparse(&block, power, x + b * s->x_stride + i, w + i, y + b * s->y_stride,
                             grad_y + b * s->y_stride, grad_x ? grad_x + b * s->x_stride + i : NULL,
                             grad_w ? grad_w + i : NULL);

@@ -1,13 +1,13 @@
 /* l_p backward where few terms matter: lanes over samples (live.h). A sum of grad_w then runs over the lanes, in order:
  * the terms of LANES places are transposed, so that one lane has one place and the samples follow each other. */
 
-enum { GRADIENT_LIVE_BLOCKS = 4 }; /* of LANES samples: rows of w and grad_w stay in cache while these pass by */
+enum { GRADIENT_LIVE_BLOCKS = 4 }; /* of LIVE_ROWS samples: rows of w and grad_w stay in cache while these pass by */
 
 /* The gradients of one block by LIVE_COLUMNS columns and LIVE_OUTPUTS outputs. */
 typedef struct gradient_live {
     live_block block;
-    float (*grad_x)[LANES]; /* per column */
-    float grad_y[LIVE_OUTPUTS][LANES];
+    float (*grad_x)[LIVE_ROWS]; /* per column */
+    float grad_y[LIVE_OUTPUTS][LIVE_ROWS];
 } gradient_live;
 
 static void gradient_live_prepare(gradient_live *g, size_t samples, size_t outputs, const lfd_power *power,
@@ -17,13 +17,15 @@ static void gradient_live_prepare(gradient_live *g, size_t samples, size_t outpu
     live_prepare(&g->block, outputs, &power->backward, LFD_TINY);
 }
 
-/* *to[k] -= the lanes of term[k], in order. */
-LFD_INLINE void gradient_to_w(vf *term, float *const *to) {
+/* *to[k] -= the lanes of the k-th term of each vector, in order. */
+LFD_INLINE void gradient_to_w(vf term[LIVE_VECTORS][LANES], float *const *to) {
     float sums[LANES];
     vf sum = vf_gather(to);
-    vf_transpose(term);
-    LFD_UNROLL
-    for (size_t r = 0; r < LANES; ++r) sum = vf_sub(sum, term[r]);
+    for (size_t v = 0; v < LIVE_VECTORS; ++v) {
+        vf_transpose(term[v]);
+        LFD_UNROLL
+        for (size_t r = 0; r < LANES; ++r) sum = vf_sub(sum, term[v][r]);
+    }
     vf_store(sums, sum);
     LFD_UNROLL
     for (size_t k = 0; k < LANES; ++k) *to[k] = sums[k];
@@ -31,13 +33,18 @@ LFD_INLINE void gradient_to_w(vf *term, float *const *to) {
 
 /* Adds the terms of count <= LANES places, the first at block.term[from], to grad_x and to the places of grad_w. */
 static void gradient_add(gradient_live *g, const int32_t *place, size_t count, size_t from, float *const *to) {
-    vf term[LANES];
+    vf term[LIVE_VECTORS][LANES];
     for (size_t k = 0; k < count; ++k) {
         const size_t o = (size_t)place[k] >> 16, i = (size_t)place[k] & 0xffff;
-        term[k] = vf_mul(vf_load(g->block.term[from + k]), vf_load(g->grad_y[o]));
-        vf_store(g->grad_x[i], vf_add(vf_load(g->grad_x[i]), term[k]));
+        LFD_UNROLL
+        for (size_t v = 0; v < LIVE_VECTORS; ++v) {
+            float *grad_x = g->grad_x[i] + v * LANES;
+            term[v][k] = vf_mul(vf_load(g->block.term[from + k] + v * LANES), vf_load(g->grad_y[o] + v * LANES));
+            vf_store(grad_x, vf_add(vf_load(grad_x), term[v][k]));
+        }
     }
-    for (size_t k = count; k < LANES; ++k) term[k] = vf_set(0.0f);
+    for (size_t v = 0; v < LIVE_VECTORS; ++v)
+        for (size_t k = count; k < LANES; ++k) term[v][k] = vf_set(0.0f);
     if (to) gradient_to_w(term, to);
 }
 
@@ -63,7 +70,7 @@ static void gradient_flush(gradient_live *g, const float *w, size_t w_stride, co
     g->block.found.count = 0;
 }
 
-/* The samples and outputs of s, at most LANES samples and LIVE_OUTPUTS outputs; next_w: the rows that come next. */
+/* The samples and outputs of s, at most LIVE_ROWS samples and LIVE_OUTPUTS outputs; next_w: the rows that come next. */
 static void gradient_live_outputs(gradient_live *g, const lfd_shape *s, const lfd_power *power, const float *w,
                                   const float *next_w, const float *y, const float *grad_y, float *grad_w) {
     gradient_live_prepare(g, s->batch, s->n_out, power, y, grad_y, s->y_stride);
@@ -74,31 +81,31 @@ static void gradient_live_outputs(gradient_live *g, const lfd_shape *s, const lf
     gradient_flush(g, w, s->w_stride, &power->backward, grad_w);
 }
 
-/* At most GRADIENT_LIVE_BLOCKS * LANES samples and LIVE_COLUMNS columns. */
+/* At most GRADIENT_LIVE_BLOCKS * LIVE_ROWS samples and LIVE_COLUMNS columns. */
 static void gradient_sparse(const lfd_shape *s, const lfd_power *power, const float *x, const float *w, const float *y,
                             const float *grad_y, float *grad_x, float *grad_w) {
     live_rows rows[GRADIENT_LIVE_BLOCKS];
-    float grad_xs[GRADIENT_LIVE_BLOCKS][LIVE_COLUMNS][LANES];
+    float grad_xs[GRADIENT_LIVE_BLOCKS][LIVE_COLUMNS][LIVE_ROWS];
     gradient_live g;
     lfd_shape part = *s;
     g.block.found.count = 0;
-    for (size_t b = 0; b < s->batch; b += LANES) {
-        const size_t samples = smaller(LANES, s->batch - b);
-        live_load(&rows[b / LANES], samples, s->n_in, x + b * s->x_stride, s->x_stride);
+    for (size_t b = 0; b < s->batch; b += LIVE_ROWS) {
+        const size_t samples = smaller(LIVE_ROWS, s->batch - b);
+        live_load(&rows[b / LIVE_ROWS], samples, s->n_in, x + b * s->x_stride, s->x_stride);
         live_transpose(grad_x ? samples : 0, s->n_in, grad_x ? grad_x + b * s->x_stride : NULL, s->x_stride,
-                       grad_xs[b / LANES]);
+                       grad_xs[b / LIVE_ROWS]);
     }
     for (size_t o = 0; o < s->n_out; o += LIVE_OUTPUTS)
-        for (size_t b = 0; b < s->batch; b += LANES) {
-            part.batch = smaller(LANES, s->batch - b);
+        for (size_t b = 0; b < s->batch; b += LIVE_ROWS) {
+            part.batch = smaller(LIVE_ROWS, s->batch - b);
             part.n_out = smaller(LIVE_OUTPUTS, s->n_out - o);
             const size_t after = o + LIVE_OUTPUTS + part.n_out <= s->n_out ? o + LIVE_OUTPUTS : o;
-            const float *next = w + (b + LANES < s->batch ? o : after) * s->w_stride;
-            g.block.rows = &rows[b / LANES];
-            g.grad_x = grad_xs[b / LANES];
+            const float *next = w + (b + LIVE_ROWS < s->batch ? o : after) * s->w_stride;
+            g.block.rows = &rows[b / LIVE_ROWS];
+            g.grad_x = grad_xs[b / LIVE_ROWS];
             gradient_live_outputs(&g, &part, power, w + o * s->w_stride, next, y + b * s->y_stride + o,
                                   grad_y + b * s->y_stride + o, grad_w ? grad_w + o * s->w_stride : NULL);
         }
-    for (size_t b = 0; b < s->batch && grad_x; b += LANES)
-        live_restore(smaller(LANES, s->batch - b), s->n_in, grad_xs[b / LANES], grad_x + b * s->x_stride, s->x_stride);
+    for (size_t b = 0; b < s->batch && grad_x; b += LIVE_ROWS)
+        live_restore(smaller(LIVE_ROWS, s->batch - b), s->n_in, grad_xs[b / LIVE_ROWS], grad_x + b * s->x_stride, s->x_stride);
 }

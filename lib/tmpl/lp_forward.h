@@ -2,9 +2,9 @@
  * rows of w are transposed panel by panel. Where few do, lanes over samples (lp_forward_live.h). */
 
 enum {
-    PANEL = 2 * LANES,   /* outputs of a panel */
+    PANEL = 32,          /* outputs of a panel, a multiple of 2 LANES */
     PANEL_COLUMNS = 128, /* columns transposed at a time */
-    PANEL_ROWS = 48      /* rows of x per block, a multiple of LANES */
+    PANEL_ROWS = 48      /* rows of x per block, a multiple of LIVE_ROWS */
 };
 /* Share of places where some sample has a term that matters, below which looking for them beats computing all terms.
  * Measured. */
@@ -26,16 +26,17 @@ static void panel_transpose(panel_block *block, const float *w, size_t w_stride,
     for (size_t o = 0; o < PANEL; o += LANES) rows_to_lanes(rows + o, n, PANEL, block->columns[0] + o);
 }
 
-/* sum[b .. b + rows) += |x - w|^n over count columns. */
-LFD_INLINE void panel_integer(panel_block *block, size_t b, size_t rows, int n, const float *const *x, size_t count) {
+/* sum[b .. b + rows) += |x - w|^n over count columns, of two vectors of outputs from o on. */
+LFD_INLINE void panel_integer(panel_block *block, size_t b, size_t rows, size_t o, int n, const float *const *x,
+                              size_t count) {
     vf sums[PANEL_ROWS_X][2];
     LFD_UNROLL
     for (size_t r = 0; r < rows; ++r) {
-        sums[r][0] = vf_load(block->sum[b + r]);
-        sums[r][1] = vf_load(block->sum[b + r] + LANES);
+        sums[r][0] = vf_load(block->sum[b + r] + o);
+        sums[r][1] = vf_load(block->sum[b + r] + o + LANES);
     }
     for (size_t i = 0; i < count; ++i) {
-        vf w0 = vf_load(block->columns[i]), w1 = vf_load(block->columns[i] + LANES);
+        vf w0 = vf_load(block->columns[i] + o), w1 = vf_load(block->columns[i] + o + LANES);
         LFD_UNROLL
         for (size_t r = 0; r < rows; ++r) {
             vf xs = vf_set(x[r][i]);
@@ -45,52 +46,52 @@ LFD_INLINE void panel_integer(panel_block *block, size_t b, size_t rows, int n, 
     }
     LFD_UNROLL
     for (size_t r = 0; r < rows; ++r) {
-        vf_store(block->sum[b + r], sums[r][0]);
-        vf_store(block->sum[b + r] + LANES, sums[r][1]);
+        vf_store(block->sum[b + r] + o, sums[r][0]);
+        vf_store(block->sum[b + r] + o + LANES, sums[r][1]);
     }
 }
 
 /* The same for any p and rows <= GENERAL_ROWS_X: terms normalised by the maximum. */
-LFD_INLINE void panel_general(panel_block *block, size_t b, size_t rows, const power_pieces *pieces,
+LFD_INLINE void panel_general(panel_block *block, size_t b, size_t rows, size_t o, const power_pieces *pieces,
                               const float *const *x, size_t count) {
     enum { MOST = 2 * GENERAL_ROWS_X }; /* two halves of a row, then those of the next */
     vf sum[MOST], term[MOST];
     LFD_UNROLL
-    for (size_t v = 0; v < 2 * rows; ++v) sum[v] = vf_load(block->sum[b + v / 2] + v % 2 * LANES);
+    for (size_t v = 0; v < 2 * rows; ++v) sum[v] = vf_load(block->sum[b + v / 2] + o + v % 2 * LANES);
     for (size_t i = 0; i < count; ++i) {
         LFD_UNROLL
         for (size_t v = 0; v < 2 * rows; ++v) {
-            vf t = vf_sub(vf_set(x[v / 2][i]), vf_load(block->columns[i] + v % 2 * LANES));
-            term[v] = vf_mul(t, vf_load(block->inverse[b + v / 2] + v % 2 * LANES));
+            vf t = vf_sub(vf_set(x[v / 2][i]), vf_load(block->columns[i] + o + v % 2 * LANES));
+            term[v] = vf_mul(t, vf_load(block->inverse[b + v / 2] + o + v % 2 * LANES));
         }
         powers(2 * rows, term, pieces, LFD_DEGREE, 0);
         LFD_UNROLL
         for (size_t v = 0; v < 2 * rows; ++v) sum[v] = vf_add(sum[v], term[v]);
     }
     LFD_UNROLL
-    for (size_t v = 0; v < 2 * rows; ++v) vf_store(block->sum[b + v / 2] + v % 2 * LANES, sum[v]);
+    for (size_t v = 0; v < 2 * rows; ++v) vf_store(block->sum[b + v / 2] + o + v % 2 * LANES, sum[v]);
 }
 
-/* The sums of all rows of the block over one transposed range of columns. n = 0: any p. */
+/* The sums of rows rows, 1 or a register tile's, over one transposed range of columns. n = 0: any p. */
+LFD_INLINE void panel_tile(panel_block *block, size_t b, size_t rows, int n, const power_pieces *pieces, const float *x,
+                           size_t x_stride, size_t count) {
+    const float *row[PANEL_ROWS_X];
+    row_pointers(row, rows, rows, x + b * x_stride, x_stride);
+    for (size_t o = 0; o < PANEL; o += 2 * LANES)
+        if (n > 0)
+            panel_integer(block, b, rows, o, n, row, count);
+        else
+            panel_general(block, b, rows, o, pieces, row, count);
+}
+
+/* Those of all rows of the block. */
 LFD_INLINE void panel_rows(panel_block *block, int n, const lfd_power *power, const float *x, size_t x_stride,
                            size_t count) {
     const power_pieces pieces = power_load(&power->forward);
-    const float *rows[PANEL_ROWS_X];
-    size_t b = 0, step = n > 0 ? PANEL_ROWS_X : GENERAL_ROWS_X;
-    for (; b + step <= block->rows; b += step) {
-        row_pointers(rows, step, step, x + b * x_stride, x_stride);
-        if (n > 0)
-            panel_integer(block, b, PANEL_ROWS_X, n, rows, count);
-        else
-            panel_general(block, b, GENERAL_ROWS_X, &pieces, rows, count);
-    }
-    for (; b < block->rows; ++b) {
-        rows[0] = x + b * x_stride;
-        if (n > 0)
-            panel_integer(block, b, 1, n, rows, count);
-        else
-            panel_general(block, b, 1, &pieces, rows, count);
-    }
+    const size_t step = n > 0 ? PANEL_ROWS_X : GENERAL_ROWS_X;
+    size_t b = 0;
+    for (; b + step <= block->rows; b += step) panel_tile(block, b, step, n, &pieces, x, x_stride, count);
+    for (; b < block->rows; ++b) panel_tile(block, b, 1, n, &pieces, x, x_stride, count);
 }
 
 typedef void panel_rows_fn(panel_block *block, const lfd_power *power, const float *x, size_t x_stride, size_t count);
@@ -150,20 +151,20 @@ static int panel_is_sparse(panel_block *block, const lfd_shape *s, const lfd_pow
                            const float *w) {
     live_block live;
     live_rows rows;
-    const size_t samples = smaller(LANES, s->batch);
+    const size_t samples = smaller(LIVE_ROWS, s->batch);
     live.rows = &rows;
     live_load(&rows, samples, smaller(LIVE_COLUMNS, s->n_in), x, s->x_stride);
     forward_prepare(&live, samples, s->n_out, power, block->maximum[0], PANEL);
     float share = live_share(&live, s->n_out, w, s->w_stride);
-    return share * (float)LANES < PANEL_FEW * (float)samples;
+    return share * (float)LIVE_ROWS < PANEL_FEW * (float)samples;
 }
 
 static void panel_sparse(panel_block *block, const lfd_shape *s, const lfd_power *power, const float *x,
                          const float *w) {
     lfd_shape part = *s;
     part.y_stride = PANEL;
-    for (size_t b = 0; b < s->batch; b += LANES) {
-        part.batch = smaller(LANES, s->batch - b);
+    for (size_t b = 0; b < s->batch; b += LIVE_ROWS) {
+        part.batch = smaller(LIVE_ROWS, s->batch - b);
         forward_sparse(&part, power, x + b * s->x_stride, w, block->maximum[b], block->sum[b]);
     }
 }

@@ -2,7 +2,7 @@
 
 /* Adds the terms of all places found to the sums. */
 static void forward_flush(live_block *block, const float *w, size_t w_stride, const lfd_power_pieces *power,
-                          float (*sum)[LANES]) {
+                          float (*sum)[LIVE_ROWS]) {
     const power_pieces pieces = power_load(power);
     live_confirm(block, w, w_stride);
     const size_t count = block->found.count;
@@ -12,9 +12,11 @@ static void forward_flush(live_block *block, const float *w, size_t w_stride, co
         live_terms(block, place, together, w, w_stride, &pieces, LFD_DEGREE, 0);
         for (size_t k = 0; k < together;) {
             const int32_t o = place[k] >> 16;
-            vf total = vf_load(sum[o]); /* in a register while it is the same output's */
-            for (; k < together && place[k] >> 16 == o; ++k) total = vf_add(total, vf_load(block->term[k]));
-            vf_store(sum[o], total);
+            vf total[LIVE_VECTORS]; /* in registers while it is the same output's */
+            for (size_t v = 0; v < LIVE_VECTORS; ++v) total[v] = vf_load(sum[o] + v * LANES);
+            for (; k < together && place[k] >> 16 == o; ++k) LFD_UNROLL
+            for (size_t v = 0; v < LIVE_VECTORS; ++v) total[v] = vf_add(total[v], vf_load(block->term[k] + v * LANES));
+            for (size_t v = 0; v < LIVE_VECTORS; ++v) vf_store(sum[o] + v * LANES, total[v]);
         }
     }
     block->found.count = 0;
@@ -26,12 +28,12 @@ static void forward_prepare(live_block *block, size_t samples, size_t outputs, c
     live_prepare(block, outputs, &power->forward, LFD_TINY);
 }
 
-/* sum <- the normalised sums of at most LANES samples and LIVE_OUTPUTS outputs, with y's stride as maximum. */
+/* sum <- the normalised sums of at most LIVE_ROWS samples and LIVE_OUTPUTS outputs, with y's stride as maximum. */
 static void forward_sparse(const lfd_shape *s, const lfd_power *power, const float *x, const float *w,
                            const float *maximum, float *sum) {
     live_block block;
     live_rows rows;
-    float sums[LIVE_OUTPUTS][LANES];
+    float sums[LIVE_OUTPUTS][LIVE_ROWS];
     memset(sums, 0, sizeof sums);
     block.rows = &rows;
     block.found.count = 0;
