@@ -51,8 +51,16 @@ static inline vf vf_sqrt(vf a) { return _mm512_sqrt_ps(a); }
 static inline vf vf_max(vf a, vf b) { return _mm512_max_ps(a, b); }
 static inline vf vf_min(vf a, vf b) { return _mm512_min_ps(a, b); }
 static inline vf vf_abs(vf a) { return _mm512_abs_ps(a); }
+/* 1. Clang must not know: it would make of a * 1 - b a subtraction, which competes with vf_max_magnitude for ports. */
+static inline vf vf_one(void) {
+    vf one = _mm512_set1_ps(1.0f);
+#if defined(__clang__)
+    __asm__("" : "+v"(one));
+#endif
+    return one;
+}
 /* a - b as the fused a * 1 - b: the same rounding, on the multipliers' ports. */
-static inline vf vf_difference(vf a, vf b) { return _mm512_fmsub_ps(a, _mm512_set1_ps(1.0f), b); }
+static inline vf vf_difference(vf a, vf b) { return _mm512_fmsub_ps(a, vf_one(), b); }
 /* The same with one number for all lanes of one side, straight from memory. */
 static inline vf vf_number_minus(float a, vf b) { return vf_difference(_mm512_set1_ps(a), b); }
 static inline vf vf_minus_number(vf a, float b) { return vf_difference(a, _mm512_set1_ps(b)); }
