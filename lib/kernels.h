@@ -49,8 +49,9 @@ typedef struct lfd_power {
     lfd_power_pieces backward;
 } lfd_power;
 
-/* p finite */
-void lfd_power_init(lfd_power *power, float p, size_t n_in);
+/* p finite. Each prepares what the kernel of its name reads, and leaves the other's pieces as they are. */
+void lfd_power_init_forward(lfd_power *power, float p, size_t n_in);
+void lfd_power_init_backward(lfd_power *power, float p);
 
 /* Constants of one Adam step, all prepared in double and rounded once. */
 typedef struct lfd_adam {

@@ -67,13 +67,21 @@ static void pieces_init(lfd_power_pieces *pieces, double q, double least, int de
     pieces->floor = (float)(floor * SCALE);
 }
 
-/* n_in dropped terms, each below 2^-bits of the largest, add up to less than p 2^-24 of it when
- * bits = 24 + log2(n_in / p); one more bit covers the roundings. */
-void lfd_power_init(lfd_power *power, float p, size_t n_in) {
-    double bits = 25.0 + lfd_log2(n_in > 0 ? (double)n_in : 1.0) - lfd_log2(p);
+static void exponent_init(lfd_power *power, float p) {
     power->p = p;
     power->integer = small_integer(p);
     power->inv_p = 1.0f / p;
+}
+
+/* n_in dropped terms, each below 2^-bits of the largest, add up to less than p 2^-24 of it when
+ * bits = 24 + log2(n_in / p); one more bit covers the roundings. */
+void lfd_power_init_forward(lfd_power *power, float p, size_t n_in) {
+    double bits = 25.0 + lfd_log2(n_in > 0 ? (double)n_in : 1.0) - lfd_log2(p);
+    exponent_init(power, p);
     pieces_init(&power->forward, p, cut(bits, p), LFD_DEGREE);
+}
+
+void lfd_power_init_backward(lfd_power *power, float p) {
+    exponent_init(power, p);
     pieces_init(&power->backward, (double)p - 1.0, cut(GRADIENT_BITS, (double)p - 1.0), LFD_GRADIENT_DEGREE);
 }

@@ -1,8 +1,9 @@
 #include "conv_ops.h"
 
 #include "cut.h"
+#include "ops.h"
 
-#include <float.h>
+#include <math.h> /* isinf */
 #include <string.h>
 
 enum {
@@ -156,21 +157,6 @@ static void run_all(linfdist_context *context, operation *op) {
     lfd_parallel_for(context, run_slot, op, op->slots);
 }
 
-static int is_infinite(float p) {
-    return p > FLT_MAX;
-}
-
-static void init_power(void *data, size_t index) {
-    (void)index;
-    operation *op = data;
-    lfd_power_init(&op->power, op->power.p, columns_of(op->dims));
-}
-
-static void set_power(operation *op, float p) {
-    op->power.p = p;
-    if (!is_infinite(p)) lfd_serial_for(init_power, op, 1);
-}
-
 /* ---- results of a tile ------------------------------------------------------------------------------------------- */
 
 /* The output channels [out, out + OUT_BLOCK) of a block. */
@@ -240,7 +226,7 @@ static void distance_block(const operation *op, const block *b, float *scratch) 
         const block part = part_of(b, out);
         const lfd_shape shape = swapped_shape(op, &part);
         const float *w = weights_of(op, &part);
-        if (!is_infinite(op->power.p))
+        if (!isinf(op->power.p))
             op->kernels->lp_forward(&shape, &op->power, w, patches, y);
         else if (op->argmax)
             op->kernels->linf_argmax(&shape, w, patches, y, argmax);
@@ -264,8 +250,9 @@ static void run_forward(linfdist_context *context, operation *op, run_block_fn *
 void lfd_conv_distance_forward(linfdist_context *context, const lfd_conv_dims *dims, float p, const float *x,
                                const float *w, float *y, int32_t *argmax, float *scratch) {
     operation op = begin(dims, distance_tile(dims), scratch);
-    op.x = x, op.w = w, op.y = y, op.argmax = is_infinite(p) ? argmax : NULL;
-    set_power(&op, p);
+    op.x = x, op.w = w, op.y = y, op.argmax = isinf(p) ? argmax : NULL;
+    op.power.p = p;
+    if (!isinf(p)) lfd_forward_power(&op.power, p, columns_of(dims));
     run_forward(context, &op, distance_block);
 }
 
@@ -394,12 +381,12 @@ void lfd_conv_distance_backward(linfdist_context *context, const lfd_conv_dims *
     operation op = begin(dims, gradient_tile(dims), scratch);
     op.x = x, op.w = w, op.known_y = y, op.known_argmax = argmax;
     op.grad_y = grad_y, op.grad_x = grad_x, op.grad_w = grad_w;
-    if (is_infinite(p)) {
+    if (isinf(p)) {
         scatter_all(context, &op);
         return;
     }
     if (!grad_x && !grad_w) return;
-    set_power(&op, p);
+    lfd_backward_power(&op.power, p);
     cut_gradients(&op, (size_t)context->threads);
     op.run_block = gradient_block;
     run_all(context, &op);

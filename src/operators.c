@@ -4,6 +4,7 @@
 #include "random.h"
 
 #include <float.h>
+#include <math.h> /* isinf */
 
 /* ---- checks ---------------------------------------------------------------------------------------------------- */
 
@@ -52,10 +53,6 @@ static linfdist_status read_shape(const linfdist_distance_shape *given, lfd_dims
         .y_stride = (size_t)s.y_stride,
     };
     return LINFDIST_OK;
-}
-
-static int is_infinite(float p) {
-    return p > (float)LINFDIST_P_MAX && p - p != 0;
 }
 
 /* Arrays of the shapes of x, w and y; NULL ones were left out. */
@@ -134,7 +131,7 @@ linfdist_status linfdist_distance_forward(linfdist_context *context, const linfd
     LFD_REQUIRE(y);
     LFD_TRY(read_shape(shape, &dims));
     LFD_TRY(lfd_check_p("p", p));
-    if (argmax && !is_infinite(p)) return lfd_fail(LINFDIST_ERROR_INVALID_ARGUMENT, "argmax must be NULL at finite p");
+    if (argmax && !isinf(p)) return lfd_fail(LINFDIST_ERROR_INVALID_ARGUMENT, "argmax must be NULL at finite p");
     LFD_TRY(check_x(context, &dims, x, "x"));
     LFD_TRY(check_w(context, &dims, w, "w"));
     lfd_distance_forward(context, &dims, p, x, w, y, argmax);
@@ -153,7 +150,7 @@ linfdist_status linfdist_distance_backward(linfdist_context *context, const linf
     LFD_REQUIRE(grad_y);
     LFD_TRY(read_shape(shape, &dims));
     LFD_TRY(lfd_check_p("p", p));
-    if (is_infinite(p)) {
+    if (isinf(p)) {
         LFD_REQUIRE(argmax);
         LFD_TRY(check_argmax(&dims, argmax, 0, "argmax"));
     }

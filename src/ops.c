@@ -2,7 +2,7 @@
 
 #include "cut.h"
 
-#include <float.h>
+#include <math.h> /* isinf */
 
 /* One operator over a grid of tiles: groups x batch blocks x output blocks x column blocks. Each operator cuts the
  * directions in which its results are independent and leaves the others whole, so that the cut decides no bit. */
@@ -122,32 +122,45 @@ static void lp_backward(const operation *op, const tile *t) {
                              offset(op->grad_x, t->x), offset(op->grad_w, t->w));
 }
 
-static int is_infinite(float p) {
-    return p > FLT_MAX;
-}
+typedef struct power_job {
+    lfd_power *power;
+    float p;
+    size_t n_in;
+} power_job;
 
-static void init_power(void *data, size_t index) {
+static void init_forward(void *data, size_t index) {
     (void)index;
-    operation *op = data;
-    lfd_power_init(&op->power, op->power.p, op->columns.length);
+    const power_job *job = data;
+    lfd_power_init_forward(job->power, job->p, job->n_in);
 }
 
-static void set_power(operation *op, float p) {
-    op->power.p = p;
-    lfd_serial_for(init_power, op, 1);
+static void init_backward(void *data, size_t index) {
+    (void)index;
+    const power_job *job = data;
+    lfd_power_init_backward(job->power, job->p);
+}
+
+void lfd_forward_power(lfd_power *power, float p, size_t n_in) {
+    power_job job = {power, p, n_in};
+    lfd_serial_for(init_forward, &job, 1);
+}
+
+void lfd_backward_power(lfd_power *power, float p) {
+    power_job job = {power, p, 0};
+    lfd_serial_for(init_backward, &job, 1);
 }
 
 void lfd_distance_forward(linfdist_context *context, const lfd_dims *dims, float p, const float *x, const float *w,
                           float *y, int32_t *argmax) {
     operation op = begin(context, dims);
     op.x = x, op.w = w, op.y = y, op.argmax = argmax;
-    if (is_infinite(p)) {
+    if (isinf(p)) {
         op.run_tile = argmax ? linf_argmax : linf_forward;
         cut_for_packing(&op, (size_t)context->threads);
     } else {
         cut_for_forward(&op, (size_t)context->threads);
         op.run_tile = lp_forward;
-        set_power(&op, p);
+        lfd_forward_power(&op.power, p, op.columns.length);
     }
     run_all(context, &op);
 }
@@ -173,13 +186,13 @@ void lfd_distance_backward(linfdist_context *context, const lfd_dims *dims, floa
     operation op = begin(context, dims);
     op.x = x, op.w = w, op.known_y = y, op.known_argmax = argmax;
     op.grad_y = grad_y, op.grad_x = grad_x, op.grad_w = grad_w;
-    if (is_infinite(p)) {
+    if (isinf(p)) {
         scatter(context, &op, linf_backward_x, linf_backward_w);
         return;
     }
     if (!grad_x && !grad_w) return;
     op.run_tile = lp_backward;
-    set_power(&op, p);
+    lfd_backward_power(&op.power, p);
     op.columns = cut_evenly(op.columns.length, dims->groups, (size_t)context->threads, 16, 256);
     run_all(context, &op);
 }

@@ -14,6 +14,10 @@ typedef struct lfd_dims {
     size_t x_stride, w_stride, y_stride;
 } lfd_dims;
 
+/* What the kernels of a pass need of a finite p, whatever floating-point environment the caller has. */
+void lfd_forward_power(lfd_power *power, float p, size_t n_in);
+void lfd_backward_power(lfd_power *power, float p);
+
 /* p = infinity selects the l_inf kernels. argmax or NULL. */
 void lfd_distance_forward(linfdist_context *context, const lfd_dims *dims, float p, const float *x, const float *w,
                           float *y, int32_t *argmax);

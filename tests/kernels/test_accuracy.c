@@ -47,7 +47,7 @@ static void check_forward(size_t n, float p, const float *x, const float *w) {
     lfd_power power;
     float y[BATCH * N_OUT];
     double bound = 1e-6 + (double)n * 0x1p-24 / p;
-    lfd_power_init(&power, p, n);
+    lfd_power_init_forward(&power, p, n);
     lfd_kernels_for(LFD_ISA_REF)->lp_forward(&shape, &power, x, w, y);
     for (size_t b = 0; b < BATCH; ++b)
         for (size_t o = 0; o < N_OUT; ++o) {
@@ -62,7 +62,8 @@ static void check_backward(size_t n, float p, const float *x, const float *w) {
     lfd_shape shape = {BATCH, n, N_OUT, n, n, N_OUT};
     lfd_power power;
     float y[BATCH * N_OUT], grad_y[BATCH * N_OUT];
-    lfd_power_init(&power, p, n);
+    lfd_power_init_forward(&power, p, n);
+    lfd_power_init_backward(&power, p);
     lfd_kernels_for(LFD_ISA_REF)->lp_forward(&shape, &power, x, w, y);
     for (size_t i = 0; i < BATCH * N_OUT; ++i) grad_y[i] = uniform();
     for (size_t i = 0; i < BATCH * n; ++i) grad_x[i] = 0.0f;
@@ -104,7 +105,8 @@ static void test_cuts(void **state) {
     for (size_t j = 0; j < sizeof powers / sizeof *powers; ++j)
         for (size_t n = 1; n < 100000; n *= 3) {
             lfd_power power;
-            lfd_power_init(&power, powers[j], n);
+            lfd_power_init_forward(&power, powers[j], n);
+            lfd_power_init_backward(&power, powers[j]);
             double largest_dropped = pow((double)power.forward.cut, powers[j]);
             assert_true((double)n * largest_dropped < powers[j] * 0x1p-24);
             double exponent = (double)powers[j] - 1.0;
@@ -120,7 +122,8 @@ static void test_equal_rows(void **state) {
     for (size_t i = 0; i < 33; ++i) x[i] = uniform();
     for (size_t j = 0; j < sizeof powers / sizeof *powers; ++j) {
         lfd_power power;
-        lfd_power_init(&power, powers[j], 33);
+        lfd_power_init_forward(&power, powers[j], 33);
+        lfd_power_init_backward(&power, powers[j]);
         lfd_kernels_for(LFD_ISA_REF)->lp_forward(&shape, &power, x, x, &y);
         assert_true(y == 0.0f);
         lfd_kernels_for(LFD_ISA_REF)->lp_backward(&shape, &power, x, x, &y, &grad_y, grad_x, grad_w);
@@ -137,7 +140,8 @@ static void test_one_term(void **state) {
     for (size_t j = 0; j < sizeof powers / sizeof *powers; ++j) {
         lfd_power power;
         int exact = 0;
-        lfd_power_init(&power, powers[j], 1024);
+        lfd_power_init_forward(&power, powers[j], 1024);
+        lfd_power_init_backward(&power, powers[j]);
         for (int i = 0; i < TRIALS; ++i) {
             const float x = uniform() * 8.0f, w = uniform() * 8.0f, grad_y = 1.0f;
             float y, grad_x = 0.0f, grad_w = 0.0f;

@@ -93,7 +93,7 @@ static kernel_case make_case(size_t batch, size_t n_in, size_t n_out, size_t gap
     guarded_free(&upper);
     if (isfinite(p)) {
         lfd_power power;
-        lfd_power_init(&power, p, n_in);
+        lfd_power_init_forward(&power, p, n_in);
         ref->lp_forward(&c.shape, &power, c.x.data, c.w.data, c.y.data);
     }
     return c;
@@ -150,7 +150,7 @@ static outputs run_linf_backward_w(const lfd_kernels *k, kernel_case *c) {
 static outputs run_lp_forward(const lfd_kernels *k, kernel_case *c) {
     outputs out = {{y_like(c)}, 0};
     lfd_power power;
-    lfd_power_init(&power, c->p, c->shape.n_in);
+    lfd_power_init_forward(&power, c->p, c->shape.n_in);
     k->lp_forward(&c->shape, &power, c->x.data, c->w.data, out.array[0].data);
     for (size_t b = 0; b < c->shape.batch; ++b)
         for (size_t o = 0; o < c->shape.n_out; ++o) assert_true(isfinite(out.array[0].data[b * c->shape.y_stride + o]));
@@ -159,7 +159,7 @@ static outputs run_lp_forward(const lfd_kernels *k, kernel_case *c) {
 static outputs run_lp_backward(const lfd_kernels *k, kernel_case *c) {
     outputs out = {{x_like(c), w_like(c), x_like(c), w_like(c)}, 0};
     lfd_power power;
-    lfd_power_init(&power, c->p, c->shape.n_in);
+    lfd_power_init_backward(&power, c->p);
     k->lp_backward(&c->shape, &power, c->x.data, c->w.data, c->y.data, c->grad.data, out.array[0].data,
                    out.array[1].data);
     k->lp_backward(&c->shape, &power, c->x.data, c->w.data, c->y.data, c->grad.data, out.array[2].data, NULL);
