@@ -1,15 +1,10 @@
 /* |t|^n for small n, and its derivative's factor, with plain products in one fixed order. n is a constant wherever
- * these are inlined. Needs vf_abs, vf_sign (-1, 0 or 1) beside the arithmetic. Several vectors are interleaved step by
- * step, as in power.h. */
+ * these are inlined. Needs vf_abs, vf_sign (-1, 0 or 1) beside the arithmetic, and power.h, for the loops too. */
 
-enum { INTEGER_MOST = 6 }; /* vectors at a time */
-/* EACH begins a loop. */
 /* clang-format off */
-#define EACH LFD_UNROLL for (size_t i = 0; i < count; ++i)
-
 /* t <- |t|^n. */
 LFD_INLINE void integer_powers(size_t count, vf *t, int n) {
-    vf t2[INTEGER_MOST], t4[INTEGER_MOST];
+    vf t2[POWER_MOST], t4[POWER_MOST];
     EACH t2[i] = vf_mul(t[i], t[i]);
     EACH t4[i] = vf_mul(t2[i], t2[i]);
     if (n == 6 || n == 7) { EACH t4[i] = vf_mul(t4[i], t2[i]); }
@@ -25,7 +20,7 @@ LFD_INLINE void integer_powers(size_t count, vf *t, int n) {
 
 /* u <- sign(u) |u|^(n - 1). */
 LFD_INLINE void integer_gradients(size_t count, vf *u, int n) {
-    vf power[INTEGER_MOST], u2[INTEGER_MOST];
+    vf power[POWER_MOST], u2[POWER_MOST];
     EACH u2[i] = vf_mul(u[i], u[i]);
     EACH power[i] = n < 6 ? u2[i] : vf_mul(u2[i], u2[i]);
     if (n == 8) { EACH power[i] = vf_mul(power[i], u2[i]); }
@@ -38,7 +33,6 @@ LFD_INLINE void integer_gradients(size_t count, vf *u, int n) {
     default: EACH u[i] = power[i];
     }
 }
-
 /* clang-format on */
 #undef EACH
 

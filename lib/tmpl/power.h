@@ -1,8 +1,10 @@
 /* Powers and roots of floats, in whichever vocabulary was included before: the same operations in the same order for
  * every lane count, so the same bits. */
 
-/* Powers are chains of some ten operations and processors' windows are short: n vectors at a time go step by step. */
+/* Powers are chains of some ten operations and processors' windows are short: count vectors at a time go step by step,
+ * each step a loop that EACH begins, here and in integer_power.h. */
 enum { POWER_MOST = 6 };
+#define EACH LFD_UNROLL for (size_t i = 0; i < count; ++i)
 
 /* lfd_power_pieces, ready for use. */
 typedef struct power_pieces {
@@ -24,12 +26,9 @@ LFD_INLINE power_pieces power_load(const lfd_power_pieces *from) {
     return pieces;
 }
 
-/* EACH begins a loop. */
 /* clang-format off */
-#define EACH LFD_UNROLL for (size_t i = 0; i < n; ++i)
-
 /* r <- |r|^q, given scale r; with the sign of r if that is kept. */
-LFD_INLINE void powers(size_t n, vf *r, const power_pieces *pieces, size_t degree, int keep_sign) {
+LFD_INLINE void powers(size_t count, vf *r, const power_pieces *pieces, size_t degree, int keep_sign) {
     vf size[POWER_MOST], value[POWER_MOST], sum[POWER_MOST];
     EACH size[i] = vf_max_magnitude(pieces->floor, r[i]);
     for (int k = 0; k < pieces->roots; ++k) EACH size[i] = vf_sqrt(size[i]);
@@ -43,7 +42,6 @@ LFD_INLINE void powers(size_t n, vf *r, const power_pieces *pieces, size_t degre
     LFD_UNROLL for (size_t k = degree; k-- > 0;) EACH sum[i] = vf_multiply_add(sum[i], r[i], pieces->polynomial[k]);
     EACH r[i] = vf_mul(value[i], sum[i]);
 }
-#undef EACH
 /* clang-format on */
 
 #define LOG_SCALE 0x1.08p0f /* exact */
