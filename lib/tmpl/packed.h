@@ -36,7 +36,7 @@ LFD_INLINE void rows_to_lanes(const float *const *rows, size_t n, size_t step, f
 
 /* Into L2, what the next block of columns packs. */
 LFD_INLINE void prefetch_row(const float *row, size_t n) {
-    LFD_UNROLL
+    LFD_UNROLL_PARTLY
     for (size_t i = 0; i < n; i += 16) __builtin_prefetch(row + i, 0, 2);
 }
 
@@ -53,7 +53,7 @@ static void pack_w(packed_w packed, size_t outputs, size_t n, const float *w, si
 /* n columns of one row. */
 LFD_INLINE void pack_row(float packed[PACK_STRIDE], size_t n, const float *x) {
     size_t i = 0;
-    LFD_UNROLL
+    LFD_UNROLL_PARTLY
     for (; i + LANES <= n; i += LANES) vf_store(packed + i, vf_load(x + i));
     if (i < n) vf_store(packed + i, vf_load_part(x + i, n - i));
 }

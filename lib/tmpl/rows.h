@@ -6,8 +6,10 @@
 
 #if defined(__clang__)
 #define LFD_UNROLL _Pragma("clang loop unroll(full)")
+#define LFD_UNROLL_PARTLY _Pragma("clang loop unroll_count(8)") /* where the count is no constant everywhere */
 #else
 #define LFD_UNROLL _Pragma("GCC unroll 32")
+#define LFD_UNROLL_PARTLY LFD_UNROLL
 #endif
 #define LFD_INLINE static inline __attribute__((always_inline))
 
