@@ -91,8 +91,8 @@ typedef struct linf_block {
     linf_maxima maxima;
 } linf_block;
 
-/* Raises rows rows of wide panels' maxima by columns [begin, end) of these panels and of the block's rows from row r on.
- * hits or NULL; hit: the number of these columns. */
+/* Raises rows rows of wide panels' maxima by columns [begin, end) of these panels and of the block's rows from row r
+ * on. hits or NULL; hit: the number of these columns. */
 LFD_INLINE void linf_columns(const linf_block *block, size_t rows, size_t wide, size_t r, size_t panel, size_t begin,
                              size_t end, float (*maxima)[LINF_TALL][LANES], uint16_t (*hits)[LINF_TALL][LANES],
                              size_t hit) {

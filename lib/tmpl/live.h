@@ -1,18 +1,18 @@
 /* At large p few terms matter, and in trained nets they are the same ones for most samples: those of a few columns of
- * each output. So LIVE_ROWS rows of x go through together, one per lane of LIVE_VECTORS vectors, and for each output only the columns are looked at
- * where some row can differ enough. Those are found with lanes over columns from the least and the largest x of each
- * column, for LIVE_ROWS x LANES terms at a time: rounded subtraction is monotone, so no term that matters is missed, and
- * what is found in excess is sorted out term by term. */
+ * each output. So LIVE_ROWS rows of x go through together, one per lane of LIVE_VECTORS vectors, and for each output
+ * only the columns are looked at where some row can differ enough. Those are found with lanes over columns from the
+ * least and the largest x of each column, for LIVE_ROWS x LANES terms at a time: rounded subtraction is monotone, so no
+ * term that matters is missed, and what is found in excess is sorted out term by term. */
 
 enum {
     LIVE_ROWS = 16, /* more of them share a comparison, but count more terms that do not matter */
     LIVE_VECTORS = LIVE_ROWS / LANES,
-    LIVE_COLUMNS = 128,  /* columns per visit */
-    LIVE_OUTPUTS = 32,   /* outputs whose terms are looked for together */
-    LIVE_CAPACITY = 512, /* places found between two flushes */
-    LIVE_SAMPLE = 4,     /* a sample takes every LIVE_SAMPLE-th output */
-    LIVE_AHEAD = 3,      /* rows of w that are fetched in advance */
-    LIVE_TOGETHER = 32,  /* places whose terms are computed before they are added; a multiple of LANES */
+    LIVE_COLUMNS = 128,             /* columns per visit */
+    LIVE_OUTPUTS = 32,              /* outputs whose terms are looked for together */
+    LIVE_CAPACITY = 512,            /* places found between two flushes */
+    LIVE_SAMPLE = 4,                /* a sample takes every LIVE_SAMPLE-th output */
+    LIVE_AHEAD = 3,                 /* rows of w that are fetched in advance */
+    LIVE_TOGETHER = 32,             /* places whose terms are computed before they are added; a multiple of LANES */
     LIVE_AT_ONCE = 4 / LIVE_VECTORS /* places whose powers are interleaved */
 };
 
@@ -34,7 +34,7 @@ typedef struct live_block {
     const live_rows *rows;
     float inverse[LIVE_OUTPUTS][LIVE_ROWS]; /* scale / distance, 0 for distance 0 and in lanes without a row */
     float cut[LIVE_OUTPUTS][LIVE_ROWS];     /* infinity there: |x - w| at or above may matter */
-    float least[LIVE_OUTPUTS];          /* cut of each output */
+    float least[LIVE_OUTPUTS];              /* cut of each output */
     live_places found;
     float term[LIVE_TOGETHER + LIVE_AT_ONCE][LIVE_ROWS];
 } live_block;
@@ -81,8 +81,7 @@ LFD_INLINE void live_find(const live_rows *block, const float *w, const float *n
     found->count = count;
 }
 
-/* to[i][r] = from[r][i] for at most LIVE_ROWS rows, 0 in lanes without one; the array has whole groups of LANES columns.
- */
+/* to[i][r] = from[r][i] for at most LIVE_ROWS rows, 0 in lanes without one; to has whole groups of LANES columns. */
 static void live_transpose(size_t rows, size_t columns, const float *from, size_t stride, float (*to)[LIVE_ROWS]) {
     vf v[LANES];
     for (size_t first = 0; first < LIVE_ROWS; first += LANES)

@@ -107,5 +107,6 @@ static void gradient_sparse(const lfd_shape *s, const lfd_power *power, const fl
                                   grad_y + b * s->y_stride + o, grad_w ? grad_w + o * s->w_stride : NULL);
         }
     for (size_t b = 0; b < s->batch && grad_x; b += LIVE_ROWS)
-        live_restore(smaller(LIVE_ROWS, s->batch - b), s->n_in, grad_xs[b / LIVE_ROWS], grad_x + b * s->x_stride, s->x_stride);
+        live_restore(smaller(LIVE_ROWS, s->batch - b), s->n_in, grad_xs[b / LIVE_ROWS], grad_x + b * s->x_stride,
+                     s->x_stride);
 }
