@@ -33,6 +33,8 @@ linfdist_status lfd_alloc_zero(const linfdist_context *context, size_t count, si
 
 void lfd_free(const linfdist_context *context, void *memory) {
     if (!memory) return;
-    if (context->free) context->free(context->alloc_user, memory);
-    else free(memory);
+    if (context->free)
+        context->free(context->alloc_user, memory);
+    else
+        free(memory);
 }

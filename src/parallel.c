@@ -141,7 +141,10 @@ void lfd_pool_destroy(linfdist_context *context) {
 void lfd_parallel_for(linfdist_context *context, linfdist_task_fn task, void *data, size_t count) {
     guarded job = {task, data};
     int alone = count < 2 || !context || (!context->pool && !context->parallel_for);
-    if (alone || context->process != (int64_t)getpid()) lfd_serial_for(task, data, count);
-    else if (context->parallel_for) context->parallel_for(context->parallel_for_user, run_guarded, &job, count);
-    else if (!run_on_pool(context->pool, &job, count)) lfd_serial_for(task, data, count);
+    if (alone || context->process != (int64_t)getpid())
+        lfd_serial_for(task, data, count);
+    else if (context->parallel_for)
+        context->parallel_for(context->parallel_for_user, run_guarded, &job, count);
+    else if (!run_on_pool(context->pool, &job, count))
+        lfd_serial_for(task, data, count);
 }

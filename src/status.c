@@ -54,8 +54,10 @@ static void use_plain_separator(char *text) {
     int in_separator = 0;
     for (; *text; ++text) {
         int plain = strchr("0123456789+-e", *text) != NULL;
-        if (plain) *end++ = *text;
-        else if (!in_separator) *end++ = '.';
+        if (plain)
+            *end++ = *text;
+        else if (!in_separator)
+            *end++ = '.';
         in_separator = !plain;
     }
     *end = '\0';

@@ -175,8 +175,10 @@ static void test_null_context(void **state) {
 static linfdist_status create_with_isa(const char *option, const char *variable, char isa[16]) {
     linfdist_context_options options;
     linfdist_context *context = NULL;
-    if (variable) setenv("LINFDIST_ISA", variable, 1);
-    else unsetenv("LINFDIST_ISA");
+    if (variable)
+        setenv("LINFDIST_ISA", variable, 1);
+    else
+        unsetenv("LINFDIST_ISA");
     expect_ok(linfdist_context_options_init(&options, sizeof options));
     options.isa = option;
     linfdist_status status = linfdist_context_create(&options, &context);
@@ -216,8 +218,10 @@ static void test_isa(void **state) {
     expect_invalid(create_with_isa("AVX2", NULL, isa), "isa is \"AVX2\"");
     expect_invalid(create_with_isa("", NULL, isa), "isa is \"\"");
     expect_invalid(create_with_isa("ref", "sse9", isa), "LINFDIST_ISA is \"sse9\"");
-    if (set) setenv("LINFDIST_ISA", before, 1);
-    else unsetenv("LINFDIST_ISA");
+    if (set)
+        setenv("LINFDIST_ISA", before, 1);
+    else
+        unsetenv("LINFDIST_ISA");
 }
 
 static void keep_message(void *user, int32_t level, const char *message) {

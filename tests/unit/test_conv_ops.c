@@ -430,7 +430,8 @@ static void test_whole_image(void **state) {
 }
 
 /* The rounding of a weight's gradient grows with the positions of a sample plus the samples (at finite p: with a tile's
- * rows plus the tiles), not with their product: 64 samples of 8 x 8 positions that all add the same number to one weight. */
+ * rows plus the tiles), not with their product: 64 samples of 8 x 8 positions that all add the same number to one
+ * weight. */
 static void test_long_sums(void **state) {
     (void)state;
     enum { SAMPLES = 64, POSITIONS = 64, TERMS = SAMPLES * POSITIONS };

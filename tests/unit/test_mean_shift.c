@@ -34,8 +34,8 @@ static void test_mean_shift(void **state) {
                 for (int k = 0; k < 3; ++k)
                     expect_near((double)y[k][at(6, c, 2)], (double)x[k][at(6, c, 2)] - shift, 2e-6);
             }
-            expect_ok(linfdist_mean_shift_backward(context, BATCH, CHANNELS, POSITIONS, mode, x[0], x[1], x[2],
-                                                   grad_x));
+            expect_ok(
+                linfdist_mean_shift_backward(context, BATCH, CHANNELS, POSITIONS, mode, x[0], x[1], x[2], grad_x));
             for (int c = 0; c < CHANNELS; ++c) {
                 double shift = 0;
                 for (int k = 0; k < 3 && mode == LINFDIST_TRAIN; ++k) shift += channel_mean(x[k], c);
@@ -61,8 +61,8 @@ static void test_mean_shift_in_place(void **state) {
     assert_memory_equal(running, running_same, sizeof running);
     memcpy(same, x, sizeof x);
     expect_ok(linfdist_mean_shift_backward(context, BATCH, CHANNELS, POSITIONS, LINFDIST_TRAIN, x, NULL, NULL, y));
-    expect_ok(linfdist_mean_shift_backward(context, BATCH, CHANNELS, POSITIONS, LINFDIST_TRAIN, same, NULL, NULL,
-                                           same));
+    expect_ok(
+        linfdist_mean_shift_backward(context, BATCH, CHANNELS, POSITIONS, LINFDIST_TRAIN, same, NULL, NULL, same));
     assert_memory_equal(same, y, sizeof y);
     linfdist_context_destroy(context);
 }
@@ -154,10 +154,8 @@ static void test_weights_init_errors(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_mean_shift),
-        cmocka_unit_test(test_mean_shift_in_place),
-        cmocka_unit_test(test_mean_shift_errors),
-        cmocka_unit_test(test_weights_init),
+        cmocka_unit_test(test_mean_shift),          cmocka_unit_test(test_mean_shift_in_place),
+        cmocka_unit_test(test_mean_shift_errors),   cmocka_unit_test(test_weights_init),
         cmocka_unit_test(test_weights_init_errors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

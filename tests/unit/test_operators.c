@@ -88,8 +88,7 @@ static void free_arrays(arrays *a) {
 static void run_distance(linfdist_context *context, arrays *a, float p) {
     int32_t *argmax = isinf(p) ? a->argmax : NULL;
     expect_ok(linfdist_distance_forward(context, &a->s, p, a->x, a->w, a->y, argmax));
-    expect_ok(linfdist_distance_backward(context, &a->s, p, a->x, a->w, a->y, argmax, a->grad_y, a->grad_x,
-                                         a->grad_w));
+    expect_ok(linfdist_distance_backward(context, &a->s, p, a->x, a->w, a->y, argmax, a->grad_y, a->grad_x, a->grad_w));
 }
 
 static void load_rows(const arrays *a, int64_t b, int64_t o, double *x, double *w) {
@@ -197,14 +196,16 @@ static void test_corners(void **state) {
             const double want = isinf(p) ? 2 : 2 * pow(2 + pow(0.5, (double)p), 1 / (double)p);
             expect_near((double)y[1] / (double)c, want, 1e-6 * want);
             if (isinf(p)) assert_int_equal(argmax[1], 0);
-            expect_ok(linfdist_distance_backward(context, &s, p, x, w, y, isinf(p) ? argmax : NULL, ones, grad_x,
-                                                 grad_w));
+            expect_ok(
+                linfdist_distance_backward(context, &s, p, x, w, y, isinf(p) ? argmax : NULL, ones, grad_x, grad_w));
             for (int j = 0; j < 4; ++j) assert_true(grad_w[j] == 0);
             assert_true(grad_w[6] == 0);
             for (int j = 0; j < 4; ++j) assert_true(isfinite(grad_x[j]) && grad_x[j] == -grad_w[4 + j]);
             assert_true(grad_x[0] < 0);
-            if (isinf(p)) assert_true(grad_x[0] == -1 && grad_x[1] == 0);
-            else assert_true(grad_x[1] == -grad_x[0]);
+            if (isinf(p))
+                assert_true(grad_x[0] == -1 && grad_x[1] == 0);
+            else
+                assert_true(grad_x[1] == -grad_x[0]);
         }
     linfdist_context_destroy(context);
 }

@@ -83,8 +83,8 @@ static void test_normal(void **state) {
     for (int k = 0; k < 6; ++k) assert_true(fabs(shares[k] - expected[k]) < 5 * sqrt(expected[k] / DRAWS) + 1e-4);
 }
 
-/* Models are made from these numbers: a change of their bits on any compiler or machine must show. The hash comes from a
- * separate program in another language. */
+/* Models are made from these numbers: a change of their bits on any compiler or machine must show. The hash comes from
+ * a separate program in another language. */
 static void test_weights_keep_their_bits(void **state) {
     (void)state;
     static float w[100 * 50];

@@ -53,7 +53,8 @@ static void test_accepted_edits(void **state) {
 }
 
 #define HUGE_LAYER                                                                                                     \
-    "[{\\\"kind\\\":\\\"distance\\\",\\\"name\\\":\\\"x\\\",\\\"n_in\\\":6,\\\"n_out\\\":1073741824,\\\"groups\\\":1}," \
+    "[{\\\"kind\\\":\\\"distance\\\",\\\"name\\\":\\\"x\\\",\\\"n_in\\\":6,\\\"n_out\\\":1073741824,\\\"groups\\\":1}" \
+    ","                                                                                                                \
     "{\\\"kind\\\":\\\"distance\\\",\\\"name\\\":\\\"y\\\",\\\"n_in\\\":1073741824,\\\"n_out\\\":6,\\\"groups\\\":1},"
 #define MEAN_SHIFT "{\\\"kind\\\":\\\"mean_shift\\\""
 #define SHARED_LAYER                                                                                                   \
