@@ -90,6 +90,19 @@ linfdist_context *scripted_context(scripted_memory *memory) {
     return context;
 }
 
+long fail_each_allocation(attempt_fn *attempt) {
+    linfdist_status status = LINFDIST_ERROR_OUT_OF_MEMORY;
+    long failures = 0;
+    while (status != LINFDIST_OK) {
+        scripted_memory memory = {0};
+        linfdist_context *scripted = scripted_context(&memory);
+        status = attempt(scripted, &memory, ++failures);
+        assert_true(status == LINFDIST_OK || status == LINFDIST_ERROR_OUT_OF_MEMORY);
+        assert_int_equal(memory.live, 0);
+    }
+    return failures;
+}
+
 static scripted_memory *json_memory;
 
 static void *json_alloc(size_t size) {

@@ -32,6 +32,10 @@ typedef struct scripted_memory {
 } scripted_memory;
 
 linfdist_context *scripted_context(scripted_memory *memory);
+/* Frees everything, the context too. From some place on, the failing-th next allocation fails. */
+typedef linfdist_status attempt_fn(linfdist_context *scripted, scripted_memory *memory, long failing);
+/* Lets every allocation fail in turn until the attempt succeeds; nothing may stay allocated. Returns the attempts. */
+long fail_each_allocation(attempt_fn *attempt);
 /* The same for Jansson, which uses malloc otherwise; NULL restores that. */
 void scripted_json(scripted_memory *memory);
 

@@ -1,33 +1,26 @@
 /* Attacks from outside: the same answers for every batch, machine and thread; what they refuse; memory that runs out.
  */
-#include <fenv.h>
-#include <pthread.h>
 #include <stdlib.h>
 
 #include "attack_support.h"
 #include "file_support.h"
+#include "same_answers.h"
 
 /* ---- sameness ---- */
 
-enum { MANY = 300, X_STRIDE = N_IN + 1, OUT_STRIDE = N_IN + 2 }; /* more than a chunk */
+enum { MANY = 300, OUT_STRIDE = N_IN + 2 }; /* more than a chunk */
 
 typedef struct answers {
     int32_t predicted[MANY], success[MANY];
     float adversarial[MANY * OUT_STRIDE];
 } answers;
 
-static float *many_pixels(void) {
-    float *x = malloc(MANY * X_STRIDE * sizeof *x);
-    pixel_values(x, MANY * X_STRIDE, 123);
-    for (int i = 0; i < MANY - 1; ++i) x[i * X_STRIDE + N_IN] = NAN; /* between the rows */
-    return x;
-}
-
 static void many_labels(int32_t *labels) {
     for (int i = 0; i < MANY; ++i) labels[i] = i % CLASSES;
 }
 
-static linfdist_status ask(const linfdist_certifier *c, const float *x, answers *a) {
+static linfdist_status ask(const linfdist_certifier *c, const float *x, void *data) {
+    answers *a = data;
     const float p[] = {INFINITY, 8.0f, 123.4f};
     linfdist_attack_options options = make_options(4);
     int32_t labels[MANY];
@@ -36,49 +29,15 @@ static linfdist_status ask(const linfdist_certifier *c, const float *x, answers 
     options.p_count = LENGTH(p);
     options.restarts = 2;
     memset(a, 0x5a, sizeof *a);
-    return linfdist_attack(c, &options, x, X_STRIDE, labels, MANY, 0.04, a->adversarial, OUT_STRIDE, a->predicted,
+    return linfdist_attack(c, &options, x, MANY_STRIDE, labels, MANY, 0.04, a->adversarial, OUT_STRIDE, a->predicted,
                            a->success);
 }
 
-static answers *expected_answers(const linfdist_certifier *c, const float *x) {
-    answers *a = malloc(sizeof *a);
-    OK(ask(c, x, a));
-    return a;
-}
-
-static void expect_same(const linfdist_certifier *c, const float *x, const answers *expected) {
-    answers *a = expected_answers(c, x);
-    assert_memory_equal(a, expected, sizeof *a);
-    free(a);
-}
+static const inquiry attack = {MANY, sizeof(answers), ask};
 
 static void test_same_bits(void **state) {
-    static const char *const isas[] = {"ref", "avx2", "avx512"};
-    linfdist_model *model = pixel_model(context, 5);
-    linfdist_certifier *c = make_certifier(model);
-    float *x = many_pixels();
-    answers *expected = expected_answers(c, x);
     (void)state;
-    for (size_t i = 0; i < LENGTH(isas); ++i) {
-        for (int32_t threads = 1; threads <= 3 && linfdist_isa_available(isas[i]); ++threads) {
-            linfdist_context *own = make_context(threads, isas[i]);
-            linfdist_model *other = pixel_model(own, 5);
-            linfdist_certifier *certifier = make_certifier(other);
-            linfdist_context_destroy(own);
-            linfdist_model_destroy(other);
-            expect_same(certifier, x, expected);
-            linfdist_certifier_destroy(certifier);
-        }
-    }
-    fesetround(FE_UPWARD);
-    expect_same(c, x, expected);
-    fesetround(FE_TOWARDZERO);
-    expect_same(c, x, expected);
-    fesetround(FE_TONEAREST);
-    free(x);
-    free(expected);
-    linfdist_certifier_destroy(c);
-    linfdist_model_destroy(model);
+    expect_same_bits(&attack);
 }
 
 /* One sample at a time, in place, and nothing between the rows. */
@@ -87,8 +46,8 @@ static void test_batch_split(void **state) {
     linfdist_model *model = pixel_model(context, 5);
     linfdist_certifier *c = make_certifier(model);
     linfdist_attack_options options = make_options(4);
-    float *x = many_pixels(), gap;
-    answers *expected = expected_answers(c, x);
+    float *x = many_pixels(MANY), gap;
+    answers *expected = answers_of(&attack, c, x);
     int32_t labels[MANY], predicted, success;
     (void)state;
     many_labels(labels);
@@ -97,7 +56,7 @@ static void test_batch_split(void **state) {
     options.p_count = LENGTH(p);
     options.restarts = 2;
     for (int i = MANY - 1; i >= 0; i -= 7) {
-        float *pixels = x + i * X_STRIDE;
+        float *pixels = x + i * MANY_STRIDE;
         OK(linfdist_attack(c, &options, pixels, N_IN, labels + i, 1, 0.04, pixels, N_IN, &predicted, &success));
         assert_memory_equal(pixels, expected->adversarial + i * OUT_STRIDE, N_IN * sizeof *pixels);
         assert_int_equal(predicted, expected->predicted[i]);
@@ -110,45 +69,9 @@ static void test_batch_split(void **state) {
     linfdist_model_destroy(model);
 }
 
-typedef struct worker {
-    const linfdist_certifier *certifier;
-    const float *x;
-    const answers *expected;
-    int mismatches;
-} worker;
-
-static void *work(void *data) {
-    worker *w = data;
-    answers *a = malloc(sizeof *a);
-    for (int i = 0; i < 2; ++i) {
-        if (ask(w->certifier, w->x, a) != LINFDIST_OK || memcmp(a, w->expected, sizeof *a) != 0) ++w->mismatches;
-    }
-    free(a);
-    return NULL;
-}
-
 static void test_threads(void **state) {
-    linfdist_context *own = make_context(2, NULL);
-    linfdist_model *model = pixel_model(own, 5);
-    linfdist_certifier *c = make_certifier(model);
-    float *x = many_pixels();
-    answers *expected = expected_answers(c, x);
-    pthread_t threads[4];
-    worker workers[4];
     (void)state;
-    for (size_t i = 0; i < LENGTH(threads); ++i) {
-        workers[i] = (worker){c, x, expected, 0};
-        assert_int_equal(pthread_create(&threads[i], NULL, work, &workers[i]), 0);
-    }
-    for (size_t i = 0; i < LENGTH(threads); ++i) {
-        pthread_join(threads[i], NULL);
-        assert_int_equal(workers[i].mismatches, 0);
-    }
-    free(x);
-    free(expected);
-    linfdist_certifier_destroy(c);
-    linfdist_model_destroy(model);
-    linfdist_context_destroy(own);
+    expect_same_on_threads(&attack);
 }
 
 /* ---- errors ---- */
@@ -266,31 +189,24 @@ static void test_overflow(void **state) {
     bed_destroy(&b);
 }
 
-/* Every allocation fails in turn. */
-static void test_out_of_memory(void **state) {
+static linfdist_status attack_once(linfdist_context *scripted, scripted_memory *memory, long failing) {
     const linfdist_attack_options options = make_options(2);
-    linfdist_status status = LINFDIST_ERROR_OUT_OF_MEMORY;
-    long failures = 0;
+    linfdist_model *model = pixel_model(scripted, 5);
+    linfdist_certifier *c = make_certifier(model);
+    float x[N_IN] = {0}, adversarial[N_IN] = {-1.0f};
+    int32_t label = 0, success = -1;
+    memory->failing_call = memory->calls + failing;
+    linfdist_status status = linfdist_attack(c, &options, x, N_IN, &label, 1, 0.1, adversarial, N_IN, NULL, &success);
+    if (status != LINFDIST_OK) assert_true(adversarial[0] == -1.0f && success == -1);
+    linfdist_context_destroy(scripted);
+    linfdist_certifier_destroy(c);
+    linfdist_model_destroy(model);
+    return status;
+}
+
+static void test_out_of_memory(void **state) {
     (void)state;
-    while (status != LINFDIST_OK) {
-        scripted_memory memory = {0};
-        linfdist_context *scripted = scripted_context(&memory);
-        linfdist_model *model = pixel_model(scripted, 5);
-        linfdist_certifier *c = make_certifier(model);
-        float x[N_IN] = {0}, adversarial[N_IN] = {-1.0f};
-        int32_t label = 0, success = -1;
-        memory.failing_call = memory.calls + ++failures;
-        status = linfdist_attack(c, &options, x, N_IN, &label, 1, 0.1, adversarial, N_IN, NULL, &success);
-        if (status != LINFDIST_OK) {
-            assert_int_equal(status, LINFDIST_ERROR_OUT_OF_MEMORY);
-            assert_true(adversarial[0] == -1.0f && success == -1);
-        }
-        linfdist_context_destroy(scripted);
-        linfdist_certifier_destroy(c);
-        linfdist_model_destroy(model);
-        assert_int_equal(memory.live, 0);
-    }
-    assert_true(failures > 15);
+    assert_true(fail_each_allocation(attack_once) > 15);
 }
 
 int main(void) {

@@ -1,12 +1,10 @@
 /* Certifiers from outside: the same answers for every chunk, machine and thread, whatever becomes of the model; what
  * they refuse; memory that runs out. */
-#include <fenv.h>
 #include <math.h>
-#include <pthread.h>
 #include <stdlib.h>
 
-#include "certifier_support.h"
 #include "file_support.h"
+#include "same_answers.h"
 
 /* ---- sameness ---- */
 
@@ -17,36 +15,26 @@ typedef struct answers {
     float margin[MANY], radius[MANY];
 } answers;
 
-static linfdist_status ask(const linfdist_certifier *c, const float *x, answers *a) {
-    linfdist_status status = linfdist_certify(c, INTERVAL, x, N_IN + 1, MANY, a->predicted, a->margin, a->radius);
+static linfdist_status ask(const linfdist_certifier *c, const float *x, void *data) {
+    answers *a = data;
+    linfdist_status status = linfdist_certify(c, INTERVAL, x, MANY_STRIDE, MANY, a->predicted, a->margin, a->radius);
     if (status != LINFDIST_OK) return status;
-    return linfdist_certify_at(c, INTERVAL, x, N_IN + 1, MANY, 0.03, NULL, a->certified);
+    return linfdist_certify_at(c, INTERVAL, x, MANY_STRIDE, MANY, 0.03, NULL, a->certified);
 }
 
-static float *many_pixels(void) {
-    float *x = malloc(MANY * (N_IN + 1) * sizeof *x);
-    pixel_values(x, MANY * (N_IN + 1), 123);
-    for (int i = 0; i < MANY - 1; ++i) x[i * (N_IN + 1) + N_IN] = NAN; /* between the rows */
-    return x;
-}
-
-static answers *expected_answers(const linfdist_certifier *c, const float *x) {
-    answers *a = calloc(1, sizeof *a);
-    OK(ask(c, x, a));
-    return a;
-}
+static const inquiry both_calls = {MANY, sizeof(answers), ask};
 
 static void test_chunks(void **state) {
     linfdist_model *model = pixel_model(context, 5);
     linfdist_certifier *c = make_certifier(model);
-    float *x = many_pixels(), margin, radius;
-    answers *a = expected_answers(c, x);
+    float *x = many_pixels(MANY), margin, radius;
+    answers *a = answers_of(&both_calls, c, x);
     int32_t predicted;
     (void)state;
     for (int i = 0; i < MANY; i += 17) {
-        OK(linfdist_certify(c, INTERVAL, x + i * (N_IN + 1), N_IN, 1, &predicted, &margin, &radius));
+        OK(linfdist_certify(c, INTERVAL, x + i * MANY_STRIDE, N_IN, 1, &predicted, &margin, &radius));
         assert_true(predicted == a->predicted[i] && margin == a->margin[i] && radius == a->radius[i]);
-        assert_int_equal(certified_at(c, INTERVAL, x + i * (N_IN + 1), 0.03), a->certified[i]);
+        assert_int_equal(certified_at(c, INTERVAL, x + i * MANY_STRIDE, 0.03), a->certified[i]);
     }
     free(x);
     free(a);
@@ -54,40 +42,9 @@ static void test_chunks(void **state) {
     linfdist_model_destroy(model);
 }
 
-static void expect_same(const linfdist_certifier *c, const float *x, const answers *expected) {
-    answers *a = expected_answers(c, x);
-    assert_memory_equal(a, expected, sizeof *a);
-    free(a);
-}
-
-/* Every instruction set, thread count and rounding mode of the host. */
 static void test_same_bits(void **state) {
-    static const char *const isas[] = {"ref", "avx2", "avx512"};
-    linfdist_model *model = pixel_model(context, 5);
-    linfdist_certifier *c = make_certifier(model);
-    float *x = many_pixels();
-    answers *expected = expected_answers(c, x);
     (void)state;
-    for (size_t i = 0; i < LENGTH(isas); ++i) {
-        for (int32_t threads = 1; threads <= 3 && linfdist_isa_available(isas[i]); ++threads) {
-            linfdist_context *own = make_context(threads, isas[i]);
-            linfdist_model *other = pixel_model(own, 5);
-            linfdist_certifier *certifier = make_certifier(other);
-            linfdist_context_destroy(own);
-            linfdist_model_destroy(other);
-            expect_same(certifier, x, expected);
-            linfdist_certifier_destroy(certifier);
-        }
-    }
-    fesetround(FE_UPWARD);
-    expect_same(c, x, expected);
-    fesetround(FE_TOWARDZERO);
-    expect_same(c, x, expected);
-    fesetround(FE_TONEAREST);
-    free(x);
-    free(expected);
-    linfdist_certifier_destroy(c);
-    linfdist_model_destroy(model);
+    expect_same_bits(&both_calls);
 }
 
 /* Later changes of the model, and its end, are not seen. */
@@ -95,60 +52,24 @@ static void test_snapshot(void **state) {
     linfdist_context *own = make_context(1, NULL);
     linfdist_model *model = pixel_model(own, 5);
     linfdist_certifier *c = make_certifier(model);
-    float *x = many_pixels();
-    answers *expected = expected_answers(c, x);
+    float *x = many_pixels(MANY);
+    answers *expected = answers_of(&both_calls, c, x);
     (void)state;
     linfdist_context_destroy(own);
     net_disturb(model, 99);
     net_tensor(model, "fc_dist.1.weight").data[3] = NAN;
     OK(linfdist_model_set_statistics(model, NULL));
-    expect_same(c, x, expected);
+    expect_same(&both_calls, c, x, expected);
     linfdist_model_destroy(model);
-    expect_same(c, x, expected);
+    expect_same(&both_calls, c, x, expected);
     free(x);
     free(expected);
     linfdist_certifier_destroy(c);
-}
-
-typedef struct worker {
-    const linfdist_certifier *certifier;
-    const float *x;
-    const answers *expected;
-    int mismatches;
-} worker;
-
-static void *work(void *data) {
-    worker *w = data;
-    answers *a = calloc(1, sizeof *a);
-    for (int i = 0; i < 3; ++i) {
-        if (ask(w->certifier, w->x, a) != LINFDIST_OK || memcmp(a, w->expected, sizeof *a) != 0) ++w->mismatches;
-    }
-    free(a);
-    return NULL;
 }
 
 static void test_threads(void **state) {
-    linfdist_context *own = make_context(2, NULL);
-    linfdist_model *model = pixel_model(own, 5);
-    linfdist_certifier *c = make_certifier(model);
-    float *x = many_pixels();
-    answers *expected = expected_answers(c, x);
-    pthread_t threads[5];
-    worker workers[5];
     (void)state;
-    for (size_t i = 0; i < LENGTH(threads); ++i) {
-        workers[i] = (worker){c, x, expected, 0};
-        assert_int_equal(pthread_create(&threads[i], NULL, work, &workers[i]), 0);
-    }
-    for (size_t i = 0; i < LENGTH(threads); ++i) {
-        pthread_join(threads[i], NULL);
-        assert_int_equal(workers[i].mismatches, 0);
-    }
-    free(x);
-    free(expected);
-    linfdist_certifier_destroy(c);
-    linfdist_model_destroy(model);
-    linfdist_context_destroy(own);
+    expect_same_on_threads(&both_calls);
 }
 
 /* ---- errors ---- */
@@ -181,13 +102,13 @@ static void test_refused_models(void **state) {
 
 /* The bad pixel is in the last chunk; no output was touched. */
 static void expect_bad_pixel(const linfdist_certifier *c, float value, linfdist_status status, const char *text) {
-    float *x = many_pixels();
+    float *x = many_pixels(MANY);
     answers *a = malloc(sizeof *a), *before = malloc(sizeof *a);
     memset(a, 0x5a, sizeof *a);
     memcpy(before, a, sizeof *a);
-    x[(MANY - 1) * (N_IN + 1) + 7] = value;
-    FAILS(linfdist_certify(c, MARGIN, x, N_IN + 1, MANY, a->predicted, a->margin, a->radius), status, text);
-    FAILS(linfdist_certify_at(c, INTERVAL, x, N_IN + 1, MANY, 0.1, a->predicted, a->certified), status, text);
+    x[(MANY - 1) * MANY_STRIDE + 7] = value;
+    FAILS(linfdist_certify(c, MARGIN, x, MANY_STRIDE, MANY, a->predicted, a->margin, a->radius), status, text);
+    FAILS(linfdist_certify_at(c, INTERVAL, x, MANY_STRIDE, MANY, 0.1, a->predicted, a->certified), status, text);
     assert_memory_equal(a, before, sizeof *a);
     free(x);
     free(a);

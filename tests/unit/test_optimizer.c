@@ -260,25 +260,21 @@ static void test_bad_arguments(void **state) {
     free_trainer(&t);
 }
 
-/* Every allocation fails in turn. */
+static linfdist_status create_once(linfdist_context *scripted, scripted_memory *memory, long failing) {
+    linfdist_model *model = net_mlp(scripted, 2, 3, 3, 2, 1);
+    linfdist_optimizer *optimizer = NULL;
+    memory->failing_call = memory->calls + failing;
+    linfdist_status status = linfdist_optimizer_create_adam(model, NULL, &optimizer);
+    assert_true(status == (optimizer ? LINFDIST_OK : LINFDIST_ERROR_OUT_OF_MEMORY));
+    linfdist_context_destroy(scripted);
+    linfdist_model_destroy(model);
+    linfdist_optimizer_destroy(optimizer);
+    return status;
+}
+
 static void test_out_of_memory(void **state) {
-    linfdist_status status = LINFDIST_ERROR_OUT_OF_MEMORY;
-    long failures = 0;
     (void)state;
-    while (status != LINFDIST_OK) {
-        scripted_memory memory = {0};
-        linfdist_context *scripted = scripted_context(&memory);
-        linfdist_model *model = net_mlp(scripted, 2, 3, 3, 2, 1);
-        linfdist_optimizer *optimizer = NULL;
-        memory.failing_call = memory.calls + ++failures;
-        status = linfdist_optimizer_create_adam(model, NULL, &optimizer);
-        assert_true(status == (optimizer ? LINFDIST_OK : LINFDIST_ERROR_OUT_OF_MEMORY));
-        linfdist_context_destroy(scripted);
-        linfdist_model_destroy(model);
-        linfdist_optimizer_destroy(optimizer);
-        assert_int_equal(memory.live, 0);
-    }
-    assert_true(failures > 10);
+    assert_true(fail_each_allocation(create_once) > 10);
 }
 
 /* ---- trainings ---- */

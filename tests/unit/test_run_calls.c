@@ -111,17 +111,8 @@ static linfdist_status train_and_infer(linfdist_context *from, scripted_memory *
 
 /* Every allocation of run_create fails in turn. */
 static void test_out_of_memory(void **state) {
-    linfdist_status status = LINFDIST_ERROR_OUT_OF_MEMORY;
-    long failures = 0;
     (void)state;
-    while (status != LINFDIST_OK) {
-        scripted_memory memory = {0};
-        linfdist_context *scripted = scripted_context(&memory);
-        status = train_and_infer(scripted, &memory, ++failures);
-        assert_true(status == LINFDIST_OK || status == LINFDIST_ERROR_OUT_OF_MEMORY);
-        assert_int_equal(memory.live, 0);
-    }
-    assert_true(failures > 30);
+    assert_true(fail_each_allocation(train_and_infer) > 30);
 }
 
 /* Sizes that no memory holds, or that overflow. */
