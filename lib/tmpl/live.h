@@ -5,7 +5,7 @@
  * term that matters is missed, and what is found in excess is sorted out term by term. */
 
 enum {
-    LIVE_ROWS = 16, /* more of them share a comparison, but count more terms that do not matter */
+    LIVE_ROWS = 16, /* a multiple of LANES; more share a comparison, but compute more that does not matter */
     LIVE_VECTORS = LIVE_ROWS / LANES,
     LIVE_COLUMNS = 128,             /* columns per visit */
     LIVE_OUTPUTS = 32,              /* outputs whose terms are looked for together */
