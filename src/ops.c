@@ -34,16 +34,16 @@ static float *offset(float *array, size_t start) {
     return array ? array + start : NULL;
 }
 
-/* Batch blocks run fastest: a block of w stays in the cache while the usually smaller x passes by. */
+/* Output blocks run fastest: tiles have more rows of x than of w, and while these stay in the cache fewer pass by. */
 static void run_at(void *data, size_t index) {
     const operation *op = data;
     const lfd_dims *d = op->dims;
-    const size_t batch = index % op->batch.count * op->batch.step;
-    index /= op->batch.count;
+    const size_t out = index % op->out.count * op->out.step;
+    index /= op->out.count;
     const size_t column = index % op->columns.count * op->columns.step;
     index /= op->columns.count;
-    const size_t out = index % op->out.count * op->out.step;
-    const size_t group = index / op->out.count;
+    const size_t batch = index % op->batch.count * op->batch.step;
+    const size_t group = index / op->batch.count;
     const tile t = {
         .shape = {smaller(op->batch.step, op->batch.length - batch),
                   smaller(op->columns.step, op->columns.length - column), smaller(op->out.step, op->out.length - out),

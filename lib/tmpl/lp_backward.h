@@ -3,7 +3,7 @@
  * (lp_backward_live.h). */
 
 enum {
-    GRADIENT_OUTPUTS = 48,
+    GRADIENT_OUTPUTS = 64,
     GRADIENT_COLUMNS = 256,
     GRADIENT_BLOCK = 24,                /* samples per block, a multiple of every register tile's rows */
     GRADIENT_GROUP = 8 * GRADIENT_BLOCK /* samples that are treated alike; a multiple of LIVE_ROWS too */

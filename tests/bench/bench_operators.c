@@ -1,3 +1,4 @@
+#include "limits.h"
 #include "operators.h"
 #include "report.h"
 #include "rows.h"
@@ -31,6 +32,15 @@ static const rows tiny[] = {
     {3, 5, 17, ALL, ISAS_ALL, {8, 9.5}, {8}},
 };
 
+/* Columns for what the processor allows, and the part of it that is reached. */
+static void add_limit(const bench_settings *s, row *r, const operands *o, int which, work call) {
+    limit l = limit_of(o, which);
+    if (!l.loop) return;
+    const timed both = time_pairs(call, limit_work(&l), (int)s->repeats);
+    row_number(r, "limit_gelem_per_s", 1e-9 * l.elements / both.other_seconds);
+    row_number(r, "of_limit", both.ratio * r->elements / l.elements);
+}
+
 static void measure(const bench_settings *s, operands *o, linfdist_context *context, int which, double p,
                     const char *data, sgemms *products) {
     row r = {.op = operator_names[which],
@@ -42,7 +52,9 @@ static void measure(const bench_settings *s, operands *o, linfdist_context *cont
              .n_in = o->shape.n_in,
              .p = p,
              .elements = sgemms_elements(products)};
-    r.time = time_pairs(operator_work(o, which, context, p), sgemms_work(products), (int)s->repeats);
+    const work call = operator_work(o, which, context, p);
+    r.time = time_pairs(call, sgemms_work(products), (int)s->repeats);
+    add_limit(s, &r, o, which, call);
     report_row(&r);
 }
 

@@ -1,0 +1,51 @@
+#include "limits.h"
+
+#include <math.h>
+#include <string.h>
+
+/* One call takes some milliseconds at most. */
+static const double most_elements = 1 << 25;
+/* At larger p many terms count for nothing, and the kernels leave them out. */
+static const float p_of_all_terms = 16.0f;
+
+static const limit_loops *loops_of(const operands *o) {
+#ifdef BENCH_HAVE_X86_ISA
+    const char *isa = linfdist_context_isa(o->context);
+    if (strcmp(isa, "avx512") == 0) return &limit_loops_avx512;
+    if (strcmp(isa, "avx2") == 0) return &limit_loops_avx2;
+#else
+    (void)o;
+#endif
+    return NULL;
+}
+
+static void (*loop_of(const limit_loops *loops, const lfd_power *power, int which))(limit *l) {
+    if (which == OPERATOR_BOUNDS) return loops->bounds;
+    if (which < OPERATOR_LP) return loops->linf;
+    return which == OPERATOR_LP ? loops->forward[power->integer] : loops->backward[power->integer];
+}
+
+limit limit_of(const operands *o, int which) {
+    limit l = {.loop = NULL};
+    const limit_loops *loops = loops_of(o);
+    const double elements = (double)o->shape.batch * (double)o->shape.n_out * (double)o->shape.n_in;
+    if (!loops || (isfinite(o->p) && o->p > p_of_all_terms)) return l;
+    if (isfinite(o->p)) {
+        lfd_power_init_forward(&l.power, o->p, (size_t)o->shape.n_in);
+        lfd_power_init_backward(&l.power, o->p);
+    }
+    for (size_t i = 0; i < LIMIT_MOST; ++i) l.x[i] = 1.0f;
+    l.loop = loop_of(loops, &l.power, which);
+    l.rounds = (size_t)ceil(fmin(elements, most_elements) / (double)loops->together);
+    l.elements = (double)(l.rounds * loops->together);
+    return l;
+}
+
+static void call_loop(void *user) {
+    limit *l = user;
+    l->loop(l);
+}
+
+work limit_work(limit *l) {
+    return (work){call_loop, l, NULL};
+}
