@@ -61,27 +61,26 @@ typedef struct lfd_adam {
     float epsilon;
 } lfd_adam;
 
-/* How large |x - w| can become in one column of one row of w while x stays in the range that the ranking was made for.
- */
-typedef struct lfd_rank {
-    float bound; /* of this column and of all that follow in the row's order */
-    float w;
-    uint32_t column;
-} lfd_rank;
-
-/* Rows of w, each with its columns in the order of those bounds, largest first; what is beyond the last slice is in w
- * alone. The order is cut into slices, and the same slice of all rows lies together: few rows need the next one. */
-enum { LFD_SLICE = 8 };
+/* Columns of one row of w, in the order of how large |x - w| can become there while x stays in the range that the
+ * ranking was made for, largest first. One cache line. */
+enum { LFD_SLICE = 8, LFD_SLICED_COLUMNS = 1 << 16 };
+typedef struct lfd_slice {
+    float w[LFD_SLICE];
+    uint16_t column[LFD_SLICE]; /* so a row has at most LFD_SLICED_COLUMNS */
+    float rest;                 /* how large it can become in any column that follows */
+    float unused[3];
+} lfd_slice;
 
 /* At least the real number that was rounded to value: one float further. */
 static inline float lfd_raised(float value) {
     return value + (value < 0.0f ? -value : value) * 0x1p-23f;
 }
 
+/* Rows of w, each ranked. Columns beyond the last slice are in w alone. The same slice of all rows lies together: few
+ * rows need the next one. */
 typedef struct lfd_ranked {
-    size_t slices, slice_stride; /* in ranks */
-    const lfd_rank *ranks;       /* slices x n_out x LFD_SLICE */
-    const float *rest;           /* n_out: the bound of the columns without rank */
+    size_t count, stride;    /* of a row's slices; from each to the row's next */
+    const lfd_slice *slices; /* count x n_out */
 } lfd_ranked;
 
 /* kernels.def lists the kernels, one line each; here it becomes the table. */

@@ -7,12 +7,14 @@
 #include <string.h>
 
 #include "certifier.h"
+#include "cut.h"
 #include "ops.h"
 #include "prepare.h"
 #include "run.h"
 #include "units.h"
 
-enum { CHUNK = 256 };
+/* Samples that pass the layers together: what they need stays in the caches, and leaves every thread something. */
+enum { CHUNK_LEAST = 128, CHUNK_OF_THREAD = 64, CHUNK_MOST = 512 };
 enum { FIRST_STEP = 16 };
 #define GROWTH_MOST 0x1p126
 
@@ -329,6 +331,11 @@ static void verdict_task(void *data, size_t index) {
 
 /* ---- calls ---- */
 
+static size_t chunk_of(size_t threads) {
+    const size_t chunk = CHUNK_OF_THREAD * threads;
+    return chunk < CHUNK_LEAST ? CHUNK_LEAST : smaller(chunk, CHUNK_MOST);
+}
+
 static linfdist_status check(certification *c, int64_t x_stride, int64_t n) {
     if (c->method != LINFDIST_METHOD_MARGIN && c->method != LINFDIST_METHOD_INTERVAL) {
         return lfd_fail(LINFDIST_ERROR_INVALID_ARGUMENT, "method is %d, which is no method", (int)c->method);
@@ -337,7 +344,7 @@ static linfdist_status check(certification *c, int64_t x_stride, int64_t n) {
     c->bounded = c->method == LINFDIST_METHOD_INTERVAL || !lfd_model_lipschitz(c->certifier->snapshot);
     c->x_stride = (size_t)x_stride;
     c->n = (size_t)n;
-    c->chunk = c->n < CHUNK ? c->n : CHUNK;
+    c->chunk = smaller(c->n, chunk_of((size_t)c->certifier->context->threads));
     lfd_units_init(&c->units, c->certifier->snapshot);
     return lfd_units_check(&c->units, c->certifier->context, c->x, c->x_stride, c->n);
 }

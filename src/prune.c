@@ -14,10 +14,9 @@ enum { ALONE_SHORTEST = 384 };  /* through rows that are at least so long; short
 enum { STRIP = 16 };            /* outputs after which a tile may turn to the dense kernel */
 
 struct lfd_pruned {
-    size_t slices;
+    size_t count;      /* slices of a row */
     float *low, *high; /* n_in */
-    float *rest;       /* n_out */
-    lfd_rank *ranks;   /* slices x n_out x LFD_SLICE */
+    lfd_slice *slices; /* count x n_out */
 };
 
 /* ---- ranking ---- */
@@ -66,45 +65,42 @@ static void count_buckets(const lfd_pruned *pruned, const scale *by, size_t firs
     }
 }
 
-static lfd_rank *rank_at(const ranking *r, size_t row, size_t position) {
-    return r->pruned->ranks + (position / LFD_SLICE * r->dims->n_out + row) * LFD_SLICE + position % LFD_SLICE;
-}
-
-/* Inside a bucket the order does not matter, since each rank bounds all that follow. */
+/* Inside a bucket the order does not matter, since each slice bounds all that follow. */
 static void rank_row(void *data, size_t row) {
     const ranking *r = data;
-    lfd_pruned *pruned = r->pruned;
-    const size_t n = r->dims->n_in / r->dims->groups, depth = pruned->slices * LFD_SLICE;
+    const lfd_pruned *pruned = r->pruned;
+    const size_t n = r->dims->n_in / r->dims->groups, stride = r->dims->n_out;
     const size_t first = row / (r->dims->n_out / r->dims->groups) * n;
     const float *w = r->w + row * r->dims->w_stride;
     const scale by = scale_of(pruned, first, n, w);
+    lfd_slice *slices = pruned->slices + row;
     size_t next[BUCKETS];
     float rest = -FLT_MAX;
     count_buckets(pruned, &by, first, n, w, next);
+    for (size_t k = 0; k < pruned->count; ++k) slices[k * stride].rest = -FLT_MAX;
     for (size_t i = 0; i < n; ++i) {
         const float bound = bound_of(pruned, first + i, w[i]);
-        const size_t position = next[bucket_of(&by, bound)]++;
-        if (position < depth)
-            *rank_at(r, row, position) = (lfd_rank){bound, w[i], (uint32_t)i};
-        else if (bound > rest)
-            rest = bound;
+        const size_t position = next[bucket_of(&by, bound)]++, k = position / LFD_SLICE;
+        float *most = k < pruned->count ? &slices[k * stride].rest : &rest; /* of this slice, so far */
+        if (bound > *most) *most = bound;
+        if (k >= pruned->count) continue;
+        slices[k * stride].w[position % LFD_SLICE] = w[i];
+        slices[k * stride].column[position % LFD_SLICE] = (uint16_t)i;
     }
-    pruned->rest[row] = rest;
-    for (size_t position = depth; position-- > 0;) {
-        lfd_rank *rank = rank_at(r, row, position);
-        if (rank->bound > rest) rest = rank->bound;
-        rank->bound = rest;
+    for (size_t k = pruned->count; k-- > 0;) {
+        const float own = slices[k * stride].rest;
+        slices[k * stride].rest = rest;
+        if (own > rest) rest = own;
     }
 }
 
 static linfdist_status allocate(const linfdist_context *context, const lfd_dims *dims, lfd_pruned *pruned) {
     void *memory;
-    LFD_TRY(lfd_alloc(context, 2 * dims->n_in + dims->n_out, sizeof(float), "ranges of inputs", &memory));
+    LFD_TRY(lfd_alloc(context, 2 * dims->n_in, sizeof(float), "ranges of inputs", &memory));
     pruned->low = memory;
     pruned->high = pruned->low + dims->n_in;
-    pruned->rest = pruned->high + dims->n_in;
-    LFD_TRY(lfd_alloc(context, pruned->slices * dims->n_out, LFD_SLICE * sizeof(lfd_rank), "ranks of inputs", &memory));
-    pruned->ranks = memory;
+    LFD_TRY(lfd_alloc(context, pruned->count * dims->n_out, sizeof(lfd_slice), "ranks of inputs", &memory));
+    pruned->slices = memory;
     return LINFDIST_OK;
 }
 
@@ -112,10 +108,11 @@ linfdist_status lfd_pruned_create(linfdist_context *context, const lfd_dims *dim
                                   const float *high, lfd_pruned **pruned) {
     void *memory;
     *pruned = NULL;
-    if (dims->n_in / dims->groups < SHORTEST) return LINFDIST_OK;
+    const size_t n = dims->n_in / dims->groups;
+    if (n < SHORTEST || n > LFD_SLICED_COLUMNS) return LINFDIST_OK;
     LFD_TRY(lfd_alloc_zero(context, 1, sizeof(lfd_pruned), "ranks of inputs", &memory));
     lfd_pruned *made = memory;
-    made->slices = (dims->n_in / dims->groups / ORDER_SHARE + LFD_SLICE - 1) / LFD_SLICE;
+    made->count = (n / ORDER_SHARE + LFD_SLICE - 1) / LFD_SLICE;
     const linfdist_status status = allocate(context, dims, made);
     if (status != LINFDIST_OK) {
         lfd_pruned_destroy(context, made);
@@ -131,7 +128,7 @@ linfdist_status lfd_pruned_create(linfdist_context *context, const lfd_dims *dim
 void lfd_pruned_destroy(const linfdist_context *context, lfd_pruned *pruned) {
     if (!pruned) return;
     lfd_free(context, pruned->low);
-    lfd_free(context, pruned->ranks);
+    lfd_free(context, pruned->slices);
     lfd_free(context, pruned);
 }
 
@@ -154,7 +151,7 @@ static size_t padded(size_t batch) {
 }
 
 size_t lfd_pruned_scratch(size_t batch, size_t n_in, size_t groups) {
-    return 2 * padded(batch) * (n_in + groups);
+    return 2 * padded(batch) * ((batch > FEW ? n_in : 0) + groups);
 }
 
 static size_t rows_of(const pass *p, size_t block) {
@@ -218,8 +215,7 @@ static void run_dense(const pass *p, const tile *t) {
 static size_t run_ranked(const pass *p, const tile *t) {
     const lfd_dims *d = p->dims;
     const lfd_shape shape = shape_of(p, t);
-    const lfd_ranked ranked = {p->pruned->slices, d->n_out * LFD_SLICE, p->pruned->ranks + t->out * LFD_SLICE,
-                               p->pruned->rest + t->out};
+    const lfd_ranked ranked = {p->pruned->count, d->n_out, p->pruned->slices + t->out};
     const size_t excess = excess_at(p, t->block, t->group), y = t->block * BLOCK * d->y_stride + t->out;
     const size_t x = t->block * BLOCK * d->x_stride + t->group * p->n;
     const size_t packed = (t->block * d->n_in + t->group * p->n) * p->lanes;
@@ -232,14 +228,27 @@ static size_t run_ranked(const pass *p, const tile *t) {
                                       p->y + y);
 }
 
-/* Where a strip visits so many terms that the dense kernel is faster, it does the rest of the tile. */
-static int too_many(const pass *p, const tile *strip, size_t visited) {
-    return visited > rows_of(p, strip->block) * strip->count * p->n / 2;
+static size_t terms_of(const pass *p, const tile *t) {
+    return rows_of(p, t->block) * t->count * p->n;
 }
 
-static void finish_dense(pass *p, const tile *t) {
-    run_dense(p, t);
-    atomic_fetch_add_explicit(&p->visited, rows_of(p, t->block) * t->count * p->n, memory_order_relaxed);
+/* Outputs [t->out, end) of a block, in strips; from one on that visits too many terms, densely. Returns the terms. */
+static size_t run_strips(const pass *p, const tile *t) {
+    const size_t end = t->out + t->count;
+    tile strip = *t;
+    size_t visited = 0;
+    for (int dense = is_short(p); strip.out < end; strip.out += strip.count) {
+        if (dense) {
+            strip.count = end - strip.out;
+            run_dense(p, &strip);
+            return visited + terms_of(p, &strip);
+        }
+        strip.count = smaller(strip.out == t->out ? STRIP : 4 * STRIP, end - strip.out);
+        const size_t terms = run_ranked(p, &strip);
+        dense = terms > terms_of(p, &strip) / 2;
+        visited += terms;
+    }
+    return visited;
 }
 
 static void run_tile(void *data, size_t index) {
@@ -247,22 +256,8 @@ static void run_tile(void *data, size_t index) {
     const size_t block = index % p->batch.count, part = index / p->batch.count % p->out.count;
     const size_t group = index / p->batch.count / p->out.count, begin = group * p->out.length + part * p->out.step;
     const size_t end = begin + smaller(p->out.step, p->out.length - part * p->out.step);
-    tile strip = {.block = block, .group = group, .out = begin, .count = end - begin};
-    if (is_short(p)) {
-        finish_dense(p, &strip);
-        return;
-    }
-    while (strip.out < end) {
-        strip.count = smaller(strip.out == begin ? STRIP : 4 * STRIP, end - strip.out);
-        const size_t visited = run_ranked(p, &strip);
-        const int dense = too_many(p, &strip, visited);
-        atomic_fetch_add_explicit(&p->visited, visited, memory_order_relaxed);
-        strip.out += strip.count;
-        if (!dense || strip.out == end) continue;
-        strip.count = end - strip.out;
-        finish_dense(p, &strip);
-        return;
-    }
+    const tile t = {.block = block, .group = group, .out = begin, .count = end - begin};
+    atomic_fetch_add_explicit(&p->visited, run_strips(p, &t), memory_order_relaxed);
 }
 
 static size_t run(linfdist_context *context, pass *p, float *scratch) {

@@ -105,7 +105,11 @@ static linfdist_status allocate_scratch(linfdist_run *run) {
         const size_t floats = scratch_of(run, i);
         if (floats > most) most = floats;
     }
-    return most > 0 ? take(run, most, 1, "scratch of the layers", &run->scratch) : LINFDIST_OK;
+    if (most == 0) return LINFDIST_OK;
+    void *memory; /* not zeroed: layers write it before they read it */
+    LFD_TRY(lfd_alloc(run->context, most, sizeof(float), "scratch of the layers", &memory));
+    run->owned[run->owned_count++] = run->scratch = memory;
+    return LINFDIST_OK;
 }
 
 static linfdist_status allocate_workspaces(linfdist_run *run) {

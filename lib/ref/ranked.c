@@ -33,16 +33,14 @@ void lfd_ref_range_excess(const lfd_shape *s, const float *xl, const float *xu, 
  * sum. So the test below needs no slack, as long as bound and above are rounded upwards. */
 static size_t one_output(const lfd_shape *s, const lfd_ranked *ranked, size_t o, const float *x, float above,
                          const float *w, float *y) {
+    const lfd_slice *slice = ranked->slices + o;
     size_t visited = 0;
     *y = 0.0f;
-    for (size_t slice = 0; slice < ranked->slices; ++slice) {
-        const lfd_rank *ranks = ranked->ranks + slice * ranked->slice_stride + o * LFD_SLICE;
-        for (size_t k = 0; k < LFD_SLICE; ++k, ++visited) {
-            if (*y >= ranks[k].bound + above) return visited;
-            *y = larger(*y, fabsf(x[ranks[k].column] - ranks[k].w));
-        }
+    for (size_t k = 0; k < ranked->count; ++k, slice += ranked->stride) {
+        for (size_t i = 0; i < LFD_SLICE; ++i) *y = larger(*y, fabsf(x[slice->column[i]] - slice->w[i]));
+        visited += LFD_SLICE;
+        if (*y >= slice->rest + above) return visited;
     }
-    if (*y >= ranked->rest[o] + above) return visited;
     for (size_t i = 0; i < s->n_in; ++i) *y = larger(*y, fabsf(x[i] - w[o * s->w_stride + i]));
     return visited + s->n_in;
 }
@@ -75,15 +73,13 @@ static void widen(interval *y, float l, float u, float w) {
 
 static size_t one_interval(const lfd_shape *s, const lfd_ranked *ranked, size_t o, const float *xl, const float *xu,
                            const float *w, interval *y) {
+    const lfd_slice *slice = ranked->slices + o;
     size_t visited = 0;
-    for (size_t slice = 0; slice < ranked->slices; ++slice) {
-        const lfd_rank *ranks = ranked->ranks + slice * ranked->slice_stride + o * LFD_SLICE;
-        for (size_t k = 0; k < LFD_SLICE; ++k, ++visited) {
-            if (settled(y, ranks[k].bound)) return visited;
-            widen(y, xl[ranks[k].column], xu[ranks[k].column], ranks[k].w);
-        }
+    for (size_t k = 0; k < ranked->count; ++k, slice += ranked->stride) {
+        for (size_t i = 0; i < LFD_SLICE; ++i) widen(y, xl[slice->column[i]], xu[slice->column[i]], slice->w[i]);
+        visited += LFD_SLICE;
+        if (settled(y, slice->rest)) return visited;
     }
-    if (settled(y, ranked->rest[o])) return visited;
     for (size_t i = 0; i < s->n_in; ++i) widen(y, xl[i], xu[i], w[o * s->w_stride + i]);
     return visited + s->n_in;
 }

@@ -1,6 +1,29 @@
-/* l_inf forward passes in ranked order (kernels.def): two vectors of samples in the lanes, one column of one row of w
- * at a time, until no sample can gain from another. A row of a trained net needs a few columns of a thousand, so that
- * most of what is left is bringing samples into lanes and results out of them. */
+/* l_inf forward passes in ranked order (kernels.def): two vectors of samples in the lanes, one slice of one row of w at
+ * a time, until no sample can gain from the columns that follow. Rows go together: all that are open take their next
+ * slice, then those still open the one after it. No row waits for another's memory or test, and no branch has to guess
+ * when a row is settled. */
+
+enum {
+    RANKED_ROWS = 64,  /* that go together */
+    RANKED_AHEAD = 6   /* rows from here to the one whose slice is fetched */
+};
+
+/* Those not settled yet. */
+typedef struct open_rows {
+    size_t count;
+    uint16_t row[RANKED_ROWS + RANKED_AHEAD];
+} open_rows;
+
+static void open_all(open_rows *open, size_t count) {
+    open->count = count;
+    for (size_t r = 0; r < RANKED_ROWS + RANKED_AHEAD; ++r) open->row[r] = (uint16_t)smaller(r, count - 1);
+}
+
+/* The i-th open row. */
+LFD_INLINE size_t open_row(const open_rows *open, size_t i, const lfd_slice *slices) {
+    __builtin_prefetch(&slices[open->row[i + RANKED_AHEAD]]);
+    return open->row[i];
+}
 
 void ISA(pack_lanes)(const lfd_shape *s, size_t lanes, const float *x, float *packed) {
     for (size_t first = 0; first < lanes; first += LANES) {
@@ -55,7 +78,7 @@ void ISA(range_excess)(const lfd_shape *s, const float *xl, const float *xu, con
 /* ---- values ---- */
 
 /* Results of LANES outputs for two vectors of samples, and where those of the samples [first, first + count) go. */
-LFD_INLINE void ranked_store(const lfd_shape *s, float from[LANES][2 * LANES], size_t o, size_t first, size_t count,
+LFD_INLINE void ranked_store(const lfd_shape *s, float (*from)[2 * LANES], size_t o, size_t first, size_t count,
                              float *y) {
     const size_t outputs = smaller(LANES, s->n_out - o);
     const float *rows[LANES];
@@ -85,31 +108,20 @@ LFD_INLINE uint32_t ranked_open(size_t vectors, const vf *maxima, const vf *abov
     return open;
 }
 
-LFD_INLINE void ranked_visit(size_t vectors, vf *maxima, const float *x, float w) {
+/* One slice of a row raises its maxima; the first one makes them. Returns the samples that may still gain. */
+LFD_INLINE uint32_t ranked_slice(const lfd_slice *slice, int is_first, size_t lanes, size_t vectors,
+                                 const float *packed, const vf *above, float *results) {
+    vf maxima[2];
+    for (size_t v = 0; v < vectors; ++v) maxima[v] = is_first ? vf_set(0.0f) : vf_load(results + v * LANES);
     LFD_UNROLL
-    for (size_t v = 0; v < vectors; ++v)
-        maxima[v] = vf_max_magnitude(maxima[v], vf_difference(vf_load(x + v * LANES), vf_set(w)));
-}
-
-/* Rows that need more than one slice usually need many columns, and the test costs as much as a visit. */
-LFD_INLINE int is_tested(size_t slice, size_t k) {
-    return slice == 0 || k % 4 == 0;
-}
-
-/* Row o against vectors vectors of samples. Returns the samples that ranks do not settle; columns: how many it visited.
- */
-LFD_INLINE uint32_t ranked_row(const lfd_ranked *ranked, size_t o, size_t lanes, size_t vectors, const float *packed,
-                               const vf *above, vf *maxima, size_t *columns) {
-    for (size_t slice = 0; slice < ranked->slices; ++slice) {
-        const lfd_rank *ranks = ranked->ranks + slice * ranked->slice_stride + o * LFD_SLICE;
-        for (size_t k = 0; k < LFD_SLICE; ++k) {
-            *columns = slice * LFD_SLICE + k;
-            if (is_tested(slice, k) && !ranked_open(vectors, maxima, above, ranks[k].bound)) return 0;
-            ranked_visit(vectors, maxima, packed + ranks[k].column * lanes, ranks[k].w);
-        }
+    for (size_t i = 0; i < LFD_SLICE; ++i) {
+        const float *x = packed + slice->column[i] * lanes;
+        const vf w = vf_set(slice->w[i]);
+        for (size_t v = 0; v < vectors; ++v)
+            maxima[v] = vf_max_magnitude(maxima[v], vf_difference(vf_load(x + v * LANES), w));
     }
-    *columns = ranked->slices * LFD_SLICE;
-    return ranked_open(vectors, maxima, above, ranked->rest[o]);
+    for (size_t v = 0; v < vectors; ++v) vf_store(results + v * LANES, maxima[v]);
+    return ranked_open(vectors, maxima, above, slice->rest);
 }
 
 /* max over columns of |x - w|. */
@@ -144,54 +156,102 @@ LFD_INLINE size_t ranked_finish(const lfd_shape *s, uint32_t open, size_t first,
     return terms;
 }
 
-LFD_INLINE size_t ranked_rows(const lfd_shape *s, const lfd_ranked *ranked, size_t lanes, size_t vectors, size_t first,
-                              const float *x, const float *packed, const float *above, const float *w, float *y) {
+/* The next slice of all open rows. Returns how many there were; samples: of each row that stays open. */
+LFD_INLINE size_t ranked_step(open_rows *open, const lfd_slice *slices, int is_first, size_t lanes, size_t vectors,
+                              const float *packed, const vf *above, float (*results)[2 * LANES], uint32_t *samples) {
+    const size_t count = open->count;
+    size_t kept = 0;
+    for (size_t i = 0; i < count; ++i) {
+        const size_t r = open_row(open, i, slices);
+        samples[kept] = ranked_slice(&slices[r], is_first, lanes, vectors, packed, above, results[r]);
+        open->row[kept] = (uint16_t)r;
+        kept += samples[kept] != 0;
+    }
+    open->count = kept;
+    return count;
+}
+
+/* rows rows of w from row o on against vectors vectors of samples, of which count are there. Returns the terms. */
+LFD_INLINE size_t ranked_rows(const lfd_shape *s, const lfd_ranked *ranked, size_t o, size_t rows, size_t lanes,
+                              size_t vectors, size_t first, size_t count, const float *x, const float *packed,
+                              const vf *above, const float *w, float (*results)[2 * LANES]) {
+    const lfd_slice *slices = ranked->slices + o;
+    uint32_t samples[RANKED_ROWS];
+    open_rows open;
+    size_t visits = 0, terms = 0;
+    open_all(&open, rows);
+    memset(samples, 0xff, sizeof samples);
+    if (ranked->count > 0)
+        visits += ranked_step(&open, slices, 1, lanes, vectors, packed, above, results, samples);
+    for (size_t k = 1; k < ranked->count && open.count > 0; ++k)
+        visits += ranked_step(&open, slices + k * ranked->stride, 0, lanes, vectors, packed, above, results, samples);
+    for (size_t i = 0; i < open.count; ++i)
+        terms += ranked_finish(s, samples[i], first, count, o + open.row[i], x, w, results[open.row[i]]);
+    return terms + visits * LFD_SLICE * count;
+}
+
+/* All rows of w against two vectors of samples or one. */
+LFD_INLINE size_t ranked_block(const lfd_shape *s, const lfd_ranked *ranked, size_t lanes, size_t vectors, size_t first,
+                               const float *x, const float *packed, const float *above, const float *w, float *y) {
     const size_t count = smaller(vectors * LANES, s->batch - first);
-    float results[LANES][2 * LANES];
+    float results[RANKED_ROWS][2 * LANES];
     vf excess[2];
     size_t terms = 0;
     for (size_t v = 0; v < vectors; ++v) excess[v] = vf_load(above + first + v * LANES);
-    memset(results, 0, sizeof results);
-    for (size_t o = 0; o < s->n_out; ++o) {
-        vf maxima[2] = {vf_set(0.0f), vf_set(0.0f)};
-        size_t columns;
-        const uint32_t open = ranked_row(ranked, o, lanes, vectors, packed + first, excess, maxima, &columns);
-        for (size_t v = 0; v < vectors; ++v) vf_store(results[o % LANES] + v * LANES, maxima[v]);
-        terms += columns * count;
-        if (open) terms += ranked_finish(s, open, first, count, o, x, w, results[o % LANES]);
-        if (o % LANES == LANES - 1 || o + 1 == s->n_out) ranked_store(s, results, o - o % LANES, first, count, y);
+    for (size_t o = 0; o < s->n_out; o += RANKED_ROWS) {
+        const size_t rows = smaller(RANKED_ROWS, s->n_out - o);
+        terms += ranked_rows(s, ranked, o, rows, lanes, vectors, first, count, x, packed + first, excess, w, results);
+        for (size_t r = 0; r < rows; r += LANES) ranked_store(s, results + r, o + r, first, count, y);
     }
     return terms;
 }
 
-/* One sample: a column at a time, without lanes. */
-static size_t ranked_single(const lfd_shape *s, const lfd_ranked *ranked, const float *x, float above, const float *w,
-                            size_t o, float *y) {
-    float maximum = 0.0f;
-    for (size_t slice = 0; slice < ranked->slices; ++slice) {
-        const lfd_rank *ranks = ranked->ranks + slice * ranked->slice_stride + o * LFD_SLICE;
-        for (size_t k = 0; k < LFD_SLICE; ++k) {
-            *y = maximum;
-            if (maximum >= ranks[k].bound + above) return slice * LFD_SLICE + k;
-            maximum = larger(fabsf(x[ranks[k].column] - ranks[k].w), maximum);
+/* The largest |x - w| of one slice. In pairs: eight in a chain would wait for each other. */
+LFD_INLINE float largest_of_slice(const lfd_slice *slice, const float *x) {
+    float term[LFD_SLICE];
+    LFD_UNROLL
+    for (size_t i = 0; i < LFD_SLICE; ++i) term[i] = fabsf(x[slice->column[i]] - slice->w[i]);
+    LFD_UNROLL
+    for (size_t half = LFD_SLICE / 2; half > 0; half /= 2) LFD_UNROLL
+    for (size_t i = 0; i < half; ++i) term[i] = larger(term[i], term[i + half]);
+    return term[0];
+}
+
+/* One sample, without lanes. */
+static size_t ranked_single(const lfd_shape *s, const lfd_ranked *ranked, size_t o, size_t rows, const float *x,
+                            float above, const float *w, float *y) {
+    open_rows open;
+    size_t visits = 0;
+    open_all(&open, rows);
+    for (size_t r = 0; r < rows; ++r) y[r] = 0.0f;
+    for (size_t k = 0; k < ranked->count && open.count > 0; ++k) {
+        const lfd_slice *slices = ranked->slices + k * ranked->stride + o;
+        size_t kept = 0;
+        for (size_t i = 0; i < open.count; ++i) {
+            const size_t r = open_row(&open, i, slices);
+            y[r] = larger(largest_of_slice(&slices[r], x), y[r]);
+            open.row[kept] = (uint16_t)r;
+            kept += !(y[r] >= slices[r].rest + above);
         }
+        visits += open.count;
+        open.count = kept;
     }
-    *y = maximum;
-    if (maximum >= ranked->rest[o] + above) return ranked->slices * LFD_SLICE;
-    *y = whole_row(s->n_in, x, w + o * s->w_stride);
-    return ranked->slices * LFD_SLICE + s->n_in;
+    for (size_t i = 0; i < open.count; ++i)
+        y[open.row[i]] = whole_row(s->n_in, x, w + (o + open.row[i]) * s->w_stride);
+    return visits * LFD_SLICE + open.count * s->n_in;
 }
 
 size_t ISA(ranked_forward)(const lfd_shape *s, const lfd_ranked *ranked, size_t lanes, const float *x,
                            const float *packed, const float *above, const float *w, float *y) {
     size_t terms = 0, first = 0;
     for (size_t b = 0; lanes == 1 && b < s->batch; ++b)
-        for (size_t o = 0; o < s->n_out; ++o)
-            terms += ranked_single(s, ranked, x + b * s->x_stride, above[b], w, o, y + b * s->y_stride + o);
+        for (size_t o = 0; o < s->n_out; o += RANKED_ROWS)
+            terms += ranked_single(s, ranked, o, smaller(RANKED_ROWS, s->n_out - o), x + b * s->x_stride, above[b], w,
+                                   y + b * s->y_stride + o);
     if (lanes == 1) return terms;
     for (; first + LANES < s->batch; first += 2 * LANES)
-        terms += ranked_rows(s, ranked, lanes, 2, first, x, packed, above, w, y);
-    if (first < s->batch) terms += ranked_rows(s, ranked, lanes, 1, first, x, packed, above, w, y);
+        terms += ranked_block(s, ranked, lanes, 2, first, x, packed, above, w, y);
+    if (first < s->batch) terms += ranked_block(s, ranked, lanes, 1, first, x, packed, above, w, y);
     return terms;
 }
 
@@ -210,37 +270,34 @@ LFD_INLINE uint32_t interval_open(size_t vectors, const vf *highest, const vf *l
     return open;
 }
 
-LFD_INLINE void interval_visit(size_t vectors, vf *highest, vf *lowest, const float *xl, const float *xu, float w) {
-    const vf ws = vf_set(w);
-    LFD_UNROLL
-    for (size_t v = 0; v < vectors; ++v) {
-        const vf t1 = vf_difference(ws, vf_load(xl + v * LANES)), t2 = vf_difference(vf_load(xu + v * LANES), ws);
-        highest[v] = vf_max(vf_max(t1, t2), highest[v]);
-        lowest[v] = vf_min(vf_min(t1, t2), lowest[v]);
-    }
-}
-
 /* Samples in lanes, row-major and packed, with how far they leave the range. */
 typedef struct interval_samples {
     size_t lanes;
     const float *xl, *xu, *packed_l, *packed_u, *above, *below;
 } interval_samples;
 
-LFD_INLINE uint32_t interval_row(const lfd_ranked *ranked, size_t o, size_t vectors, const interval_samples *x,
-                                 size_t first, const vf *above, const vf *minus_below, vf *highest, vf *lowest,
-                                 size_t *columns) {
-    for (size_t slice = 0; slice < ranked->slices; ++slice) {
-        const lfd_rank *ranks = ranked->ranks + slice * ranked->slice_stride + o * LFD_SLICE;
-        for (size_t k = 0; k < LFD_SLICE; ++k) {
-            const size_t at = ranks[k].column * x->lanes + first;
-            *columns = slice * LFD_SLICE + k;
-            if (is_tested(slice, k) && !interval_open(vectors, highest, lowest, above, minus_below, ranks[k].bound))
-                return 0;
-            interval_visit(vectors, highest, lowest, x->packed_l + at, x->packed_u + at, ranks[k].w);
+/* As ranked_slice; lowest are the smallest terms, not yet negated. */
+LFD_INLINE uint32_t interval_slice(const lfd_slice *slice, int is_first, size_t vectors, const interval_samples *x,
+                                   size_t first, const vf *above, const vf *minus_below, float *lowest,
+                                   float *highest) {
+    vf low[2], high[2];
+    for (size_t v = 0; v < vectors; ++v) {
+        low[v] = is_first ? vf_set(0.0f) : vf_load(lowest + v * LANES);
+        high[v] = is_first ? vf_set(0.0f) : vf_load(highest + v * LANES);
+    }
+    LFD_UNROLL
+    for (size_t i = 0; i < LFD_SLICE; ++i) {
+        const size_t at = slice->column[i] * x->lanes + first;
+        const vf w = vf_set(slice->w[i]);
+        for (size_t v = 0; v < vectors; ++v) {
+            const vf t1 = vf_difference(w, vf_load(x->packed_l + at + v * LANES));
+            const vf t2 = vf_difference(vf_load(x->packed_u + at + v * LANES), w);
+            high[v] = vf_max(vf_max(t1, t2), high[v]);
+            low[v] = vf_min(vf_min(t1, t2), low[v]);
         }
     }
-    *columns = ranked->slices * LFD_SLICE;
-    return interval_open(vectors, highest, lowest, above, minus_below, ranked->rest[o]);
+    for (size_t v = 0; v < vectors; ++v) vf_store(lowest + v * LANES, low[v]), vf_store(highest + v * LANES, high[v]);
+    return interval_open(vectors, high, low, above, minus_below, slice->rest);
 }
 
 static void whole_interval(size_t n, const float *xl, const float *xu, const float *w, float *lower, float *upper) {
@@ -281,57 +338,122 @@ LFD_INLINE size_t interval_finish(const lfd_shape *s, uint32_t open, const inter
     return terms;
 }
 
-LFD_INLINE size_t interval_rows(const lfd_shape *s, const lfd_ranked *ranked, const interval_samples *x, size_t vectors,
-                                size_t first, const float *w, float *yl, float *yu) {
-    const size_t count = smaller(vectors * LANES, s->batch - first);
+/* The smallest terms of rows rows become their lower bounds; of both, zeros become +0. */
+LFD_INLINE void interval_signs(size_t rows, size_t vectors, float (*lower)[2 * LANES], float (*upper)[2 * LANES]) {
     const vf zero = vf_set(0.0f);
-    float lower[LANES][2 * LANES], upper[LANES][2 * LANES];
-    vf outer[2], minus_inner[2];
+    for (size_t r = 0; r < rows; ++r)
+        for (size_t v = 0; v < vectors; ++v) {
+            vf_store(lower[r] + v * LANES, vf_add(vf_sub(zero, vf_load(lower[r] + v * LANES)), zero));
+            vf_store(upper[r] + v * LANES, vf_add(vf_load(upper[r] + v * LANES), zero));
+        }
+}
+
+/* As ranked_step. */
+LFD_INLINE size_t interval_step(open_rows *open, const lfd_slice *slices, int is_first, size_t vectors,
+                                const interval_samples *x, size_t first, const vf *above, const vf *minus_below,
+                                float (*lower)[2 * LANES], float (*upper)[2 * LANES], uint32_t *samples) {
+    const size_t count = open->count;
+    size_t kept = 0;
+    for (size_t i = 0; i < count; ++i) {
+        const size_t r = open_row(open, i, slices);
+        samples[kept] =
+            interval_slice(&slices[r], is_first, vectors, x, first, above, minus_below, lower[r], upper[r]);
+        open->row[kept] = (uint16_t)r;
+        kept += samples[kept] != 0;
+    }
+    open->count = kept;
+    return count;
+}
+
+/* As ranked_rows. */
+LFD_INLINE size_t interval_rows(const lfd_shape *s, const lfd_ranked *ranked, size_t o, size_t rows,
+                                const interval_samples *x, size_t vectors, size_t first, size_t count, const vf *above,
+                                const vf *minus_below, const float *w, float (*lower)[2 * LANES],
+                                float (*upper)[2 * LANES]) {
+    const lfd_slice *slices = ranked->slices + o;
+    uint32_t samples[RANKED_ROWS];
+    open_rows open;
+    size_t visits = 0, terms = 0;
+    open_all(&open, rows);
+    memset(samples, 0xff, sizeof samples);
+    for (size_t k = 0; k < ranked->count && open.count > 0; ++k, slices += ranked->stride)
+        visits += k == 0 ? interval_step(&open, slices, 1, vectors, x, first, above, minus_below, lower, upper, samples)
+                         : interval_step(&open, slices, 0, vectors, x, first, above, minus_below, lower, upper, samples);
+    if (ranked->count > 0) interval_signs(rows, vectors, lower, upper);
+    for (size_t i = 0; i < open.count; ++i) {
+        const size_t r = open.row[i];
+        terms += interval_finish(s, samples[i], x, first, count, o + r, w, lower[r], upper[r]);
+    }
+    return terms + visits * LFD_SLICE * count;
+}
+
+/* As ranked_block. */
+LFD_INLINE size_t interval_block(const lfd_shape *s, const lfd_ranked *ranked, const interval_samples *x,
+                                 size_t vectors, size_t first, const float *w, float *yl, float *yu) {
+    const size_t count = smaller(vectors * LANES, s->batch - first);
+    float lower[RANKED_ROWS][2 * LANES], upper[RANKED_ROWS][2 * LANES];
+    vf above[2], minus_below[2];
     size_t terms = 0;
     for (size_t v = 0; v < vectors; ++v) {
-        outer[v] = vf_load(x->above + first + v * LANES);
-        minus_inner[v] = vf_sub(zero, vf_load(x->below + first + v * LANES));
+        above[v] = vf_load(x->above + first + v * LANES);
+        minus_below[v] = vf_sub(vf_set(0.0f), vf_load(x->below + first + v * LANES));
     }
-    memset(lower, 0, sizeof lower);
-    memset(upper, 0, sizeof upper);
-    for (size_t o = 0; o < s->n_out; ++o) {
-        vf highest[2] = {zero, zero}, lowest[2] = {zero, zero};
-        size_t columns;
-        const uint32_t open = interval_row(ranked, o, vectors, x, first, outer, minus_inner, highest, lowest, &columns);
-        for (size_t v = 0; v < vectors; ++v) {
-            vf_store(lower[o % LANES] + v * LANES, vf_add(vf_sub(zero, lowest[v]), zero));
-            vf_store(upper[o % LANES] + v * LANES, vf_add(highest[v], zero));
+    for (size_t o = 0; o < s->n_out; o += RANKED_ROWS) {
+        const size_t rows = smaller(RANKED_ROWS, s->n_out - o);
+        terms += interval_rows(s, ranked, o, rows, x, vectors, first, count, above, minus_below, w, lower, upper);
+        for (size_t r = 0; r < rows; r += LANES) {
+            ranked_store(s, lower + r, o + r, first, count, yl);
+            ranked_store(s, upper + r, o + r, first, count, yu);
         }
-        terms += columns * count;
-        if (open) terms += interval_finish(s, open, x, first, count, o, w, lower[o % LANES], upper[o % LANES]);
-        if (o % LANES != LANES - 1 && o + 1 != s->n_out) continue;
-        ranked_store(s, lower, o - o % LANES, first, count, yl);
-        ranked_store(s, upper, o - o % LANES, first, count, yu);
     }
     return terms;
 }
 
-static size_t interval_single(const lfd_shape *s, const lfd_ranked *ranked, const interval_samples *x, size_t b,
-                              const float *w, size_t o, float *lower, float *upper) {
-    const float *xl = x->xl + b * s->x_stride, *xu = x->xu + b * s->x_stride;
-    float high = 0.0f, low = 0.0f;
-    for (size_t slice = 0; slice < ranked->slices; ++slice) {
-        const lfd_rank *ranks = ranked->ranks + slice * ranked->slice_stride + o * LFD_SLICE;
-        for (size_t k = 0; k < LFD_SLICE; ++k) {
-            const float t1 = ranks[k].w - xl[ranks[k].column], t2 = xu[ranks[k].column] - ranks[k].w;
-            *upper = high;
-            *lower = low;
-            if (high >= ranks[k].bound + x->above[b] && low >= ranks[k].bound + x->below[b])
-                return slice * LFD_SLICE + k;
-            high = larger(larger(t1, t2), high);
-            low = larger(t1 < t2 ? -t1 : -t2, low);
-        }
+/* One slice of a row and one sample. Whether they may still gain. */
+LFD_INLINE int interval_of_slice(const lfd_slice *slice, const float *xl, const float *xu, float above, float below,
+                                 float *lower, float *upper) {
+    float low[LFD_SLICE], high[LFD_SLICE]; /* the smallest terms, and the largest */
+    LFD_UNROLL
+    for (size_t i = 0; i < LFD_SLICE; ++i) {
+        const float t1 = slice->w[i] - xl[slice->column[i]], t2 = xu[slice->column[i]] - slice->w[i];
+        high[i] = larger(t1, t2);
+        low[i] = t1 < t2 ? t1 : t2;
     }
-    *upper = high;
-    *lower = low;
-    if (high >= ranked->rest[o] + x->above[b] && low >= ranked->rest[o] + x->below[b])
-        return ranked->slices * LFD_SLICE;
-    return ranked->slices * LFD_SLICE + interval_finish(s, 1, x, b, 1, o, w, lower, upper);
+    LFD_UNROLL
+    for (size_t half = LFD_SLICE / 2; half > 0; half /= 2) LFD_UNROLL
+    for (size_t i = 0; i < half; ++i) {
+        high[i] = larger(high[i], high[i + half]);
+        low[i] = low[i] < low[i + half] ? low[i] : low[i + half];
+    }
+    *upper = larger(high[0], *upper);
+    *lower = larger(-low[0], *lower);
+    return !(*upper >= slice->rest + above) | !(*lower >= slice->rest + below);
+}
+
+/* As ranked_single. */
+static size_t interval_single(const lfd_shape *s, const lfd_ranked *ranked, size_t o, size_t rows,
+                              const interval_samples *x, size_t b, const float *w, float *lower, float *upper) {
+    const float *xl = x->xl + b * s->x_stride, *xu = x->xu + b * s->x_stride;
+    open_rows open;
+    size_t visits = 0, terms = 0;
+    open_all(&open, rows);
+    for (size_t r = 0; r < rows; ++r) lower[r] = upper[r] = 0.0f;
+    for (size_t k = 0; k < ranked->count && open.count > 0; ++k) {
+        const lfd_slice *slices = ranked->slices + k * ranked->stride + o;
+        size_t kept = 0;
+        for (size_t i = 0; i < open.count; ++i) {
+            const size_t r = open_row(&open, i, slices);
+            open.row[kept] = (uint16_t)r;
+            kept += (size_t)interval_of_slice(&slices[r], xl, xu, x->above[b], x->below[b], &lower[r], &upper[r]);
+        }
+        visits += open.count;
+        open.count = kept;
+    }
+    for (size_t i = 0; i < open.count; ++i) {
+        const size_t r = open.row[i];
+        terms += interval_finish(s, 1, x, b, 1, o + r, w, &lower[r], &upper[r]);
+    }
+    return terms + visits * LFD_SLICE;
 }
 
 size_t ISA(ranked_bounds)(const lfd_shape *s, const lfd_ranked *ranked, size_t lanes, const float *xl, const float *xu,
@@ -340,10 +462,12 @@ size_t ISA(ranked_bounds)(const lfd_shape *s, const lfd_ranked *ranked, size_t l
     const interval_samples x = {lanes, xl, xu, packed_l, packed_u, above, below};
     size_t terms = 0, first = 0;
     for (size_t b = 0; lanes == 1 && b < s->batch; ++b)
-        for (size_t o = 0; o < s->n_out; ++o)
-            terms += interval_single(s, ranked, &x, b, w, o, yl + b * s->y_stride + o, yu + b * s->y_stride + o);
+        for (size_t o = 0; o < s->n_out; o += RANKED_ROWS) {
+            const size_t at = b * s->y_stride + o;
+            terms += interval_single(s, ranked, o, smaller(RANKED_ROWS, s->n_out - o), &x, b, w, yl + at, yu + at);
+        }
     if (lanes == 1) return terms;
-    for (; first + LANES < s->batch; first += 2 * LANES) terms += interval_rows(s, ranked, &x, 2, first, w, yl, yu);
-    if (first < s->batch) terms += interval_rows(s, ranked, &x, 1, first, w, yl, yu);
+    for (; first + LANES < s->batch; first += 2 * LANES) terms += interval_block(s, ranked, &x, 2, first, w, yl, yu);
+    if (first < s->batch) terms += interval_block(s, ranked, &x, 1, first, w, yl, yu);
     return terms;
 }

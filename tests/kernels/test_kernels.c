@@ -199,29 +199,37 @@ typedef struct ranked_case {
     lfd_shape shape; /* of at most 32 rows */
     lfd_ranked ranked;
     size_t lanes;
-    guarded low, high, rest, above, below, lanes_x, lanes_xu;
-    lfd_rank *ranks;
+    guarded low, high, above, below, lanes_x, lanes_xu;
+    lfd_slice *slices;
 } ranked_case;
 
+/* How large |x - w| can become in a column. */
+typedef struct column_bound {
+    float bound;
+    size_t column;
+} column_bound;
+
 static int by_bound(const void *a, const void *b) {
-    const float x = ((const lfd_rank *)a)->bound, y = ((const lfd_rank *)b)->bound;
+    const float x = ((const column_bound *)a)->bound, y = ((const column_bound *)b)->bound;
     return x < y ? 1 : x > y ? -1 : 0;
 }
 
 static void rank_output(const kernel_case *c, ranked_case *r, size_t o) {
-    const size_t n = r->shape.n_in, depth = r->ranked.slices * LFD_SLICE;
-    lfd_rank *order = malloc((n + 1) * sizeof *order);
-    float bound = -FLT_MAX;
+    const size_t n = r->shape.n_in;
+    const float *w = c->w.data + o * r->shape.w_stride;
+    column_bound *order = malloc((n + 1) * sizeof *order);
     if (!order) abort();
-    for (size_t i = 0; i < n; ++i) {
-        const float w = c->w.data[o * r->shape.w_stride + i];
-        order[i] = (lfd_rank){lfd_raised(fmaxf(r->high.data[i] - w, w - r->low.data[i])), w, (uint32_t)i};
-    }
+    for (size_t i = 0; i < n; ++i)
+        order[i] = (column_bound){lfd_raised(fmaxf(r->high.data[i] - w[i], w[i] - r->low.data[i])), i};
     qsort(order, n, sizeof *order, by_bound);
-    if (depth < n) bound = order[depth].bound;
-    r->rest.data[o] = bound;
-    for (size_t k = 0; k < depth; ++k)
-        r->ranks[(k / LFD_SLICE * r->shape.n_out + o) * LFD_SLICE + k % LFD_SLICE] = order[k];
+    for (size_t k = 0; k < r->ranked.count; ++k) {
+        lfd_slice *slice = &r->slices[k * r->shape.n_out + o];
+        for (size_t i = 0; i < LFD_SLICE; ++i) {
+            slice->column[i] = (uint16_t)order[k * LFD_SLICE + i].column;
+            slice->w[i] = w[slice->column[i]];
+        }
+        slice->rest = (k + 1) * LFD_SLICE < n ? order[(k + 1) * LFD_SLICE].bound : -FLT_MAX;
+    }
     free(order);
 }
 
@@ -236,21 +244,19 @@ static ranked_case make_ranked(const lfd_kernels *k, const kernel_case *c, size_
     const size_t n = c->shape.n_in, rows = c->shape.n_out;
     if (r.shape.batch > lanes && lanes > 1) r.shape.batch = lanes;
     const size_t excesses = lanes == 1 ? r.shape.batch : lanes;
-    r.ranked = (lfd_ranked){slices, rows * LFD_SLICE, NULL, NULL};
+    r.ranked = (lfd_ranked){slices, rows, NULL};
     r.low = guarded_make(n, c->at_end);
     r.high = guarded_make(n, c->at_end);
-    r.rest = guarded_make(rows, c->at_end);
     r.above = guarded_make(excesses, c->at_end);
     r.below = guarded_make(excesses, c->at_end);
-    r.ranks = calloc(slices * rows * LFD_SLICE + 1, sizeof *r.ranks);
-    if (!r.ranks) abort();
+    r.slices = calloc(slices * rows + 1, sizeof *r.slices);
+    if (!r.slices) abort();
     for (size_t i = 0; i < n; ++i) {
         r.low.data[i] = -0.25f * c->scale * (float)(i % 3);
         r.high.data[i] = r.low.data[i] + 0.25f * c->scale * (float)(i % 4);
     }
     for (size_t o = 0; o < rows; ++o) rank_output(c, &r, o);
-    r.ranked.ranks = r.ranks;
-    r.ranked.rest = r.rest.data;
+    r.ranked.slices = r.slices;
     k->range_excess(&r.shape, c->x.data, c->x_upper.data, r.low.data, r.high.data, r.above.data, r.below.data);
     for (size_t i = r.shape.batch; i < excesses; ++i) {
         r.above.data[i] = r.above.data[r.shape.batch - 1];
@@ -263,9 +269,9 @@ static ranked_case make_ranked(const lfd_kernels *k, const kernel_case *c, size_
 }
 
 static void free_ranked(ranked_case *r) {
-    guarded *all[] = {&r->low, &r->high, &r->rest, &r->above, &r->below, &r->lanes_x, &r->lanes_xu};
+    guarded *all[] = {&r->low, &r->high, &r->above, &r->below, &r->lanes_x, &r->lanes_xu};
     for (size_t i = 0; i < sizeof all / sizeof *all; ++i) guarded_free(all[i]);
-    free(r->ranks);
+    free(r->slices);
 }
 
 /* Of the rows and the outputs, not the gaps. */
