@@ -5,7 +5,7 @@
 
 enum {
     RANKED_ROWS = 64,  /* that go together */
-    RANKED_AHEAD = 6   /* rows from here to the one whose slice is fetched */
+    RANKED_AHEAD = 12   /* rows from here to the one whose slice is fetched */
 };
 
 /* Those not settled yet. */

@@ -46,6 +46,12 @@ static void certify_all(certifying *c) {
     for (int64_t first = 0; first + c->batch <= c->of->count; first += c->batch) certify(c);
 }
 
+/* Single images of one kind in a row: a service that does nothing else, whose caches the other kind does not fill. */
+enum { IN_A_ROW = 64 };
+static void certify_row(void *user) {
+    for (int i = 0; i < IN_A_ROW; ++i) certify(user);
+}
+
 static void describe(const certifying *c, row *r) {
     row_text(r, "method", c->method == LINFDIST_METHOD_MARGIN ? "margin" : "interval");
     row_number(r, "depth", c->of->sizes->count);
@@ -62,6 +68,11 @@ static void describe_pruned(const bench_settings *s, certifying *dense, certifyi
     row_number(r, "visited", found.terms / found.all);
     row_number(r, "ns_per_visited",
                1e9 * r->time.seconds / (double)pruned->batch / (found.terms / (double)pruned->of->count));
+    if (pruned->batch > 1) return;
+    const timed rows =
+        time_pairs((work){certify_row, pruned, NULL}, (work){certify_row, dense, NULL}, (int)s->repeats);
+    row_number(r, "us_in_a_row", 1e6 * rows.seconds / IN_A_ROW);
+    row_number(r, "faster_in_a_row", rows.ratio);
 }
 
 static void same_answers(certifying *dense, certifying *pruned) {
