@@ -253,7 +253,8 @@ typedef struct channel_job {
 static void add_to_sums(const channel_job *job, const float *x, size_t begin_channel, size_t count, double *sums) {
     for (size_t b = 0; x && b < job->batch; ++b) {
         const float *from = x + (b * job->channels + begin_channel) * job->positions;
-        for (size_t c = 0; c < count; ++c)
+        for (size_t c = 0; job->positions == 1 && c < count; ++c) sums[c] += (double)from[c];
+        for (size_t c = 0; job->positions > 1 && c < count; ++c)
             for (size_t i = 0; i < job->positions; ++i) sums[c] += (double)from[c * job->positions + i];
     }
 }

@@ -4,8 +4,8 @@
  * when a row is settled. */
 
 enum {
-    RANKED_ROWS = 64,  /* that go together */
-    RANKED_AHEAD = 12   /* rows from here to the one whose slice is fetched */
+    RANKED_ROWS = 64, /* that go together */
+    RANKED_AHEAD = 12 /* rows from here to the one whose slice is fetched */
 };
 
 /* Those not settled yet. */
@@ -181,8 +181,7 @@ LFD_INLINE size_t ranked_rows(const lfd_shape *s, const lfd_ranked *ranked, size
     size_t visits = 0, terms = 0;
     open_all(&open, rows);
     memset(samples, 0xff, sizeof samples);
-    if (ranked->count > 0)
-        visits += ranked_step(&open, slices, 1, lanes, vectors, packed, above, results, samples);
+    if (ranked->count > 0) visits += ranked_step(&open, slices, 1, lanes, vectors, packed, above, results, samples);
     for (size_t k = 1; k < ranked->count && open.count > 0; ++k)
         visits += ranked_step(&open, slices + k * ranked->stride, 0, lanes, vectors, packed, above, results, samples);
     for (size_t i = 0; i < open.count; ++i)
@@ -236,8 +235,7 @@ static size_t ranked_single(const lfd_shape *s, const lfd_ranked *ranked, size_t
         visits += open.count;
         open.count = kept;
     }
-    for (size_t i = 0; i < open.count; ++i)
-        y[open.row[i]] = whole_row(s->n_in, x, w + (o + open.row[i]) * s->w_stride);
+    for (size_t i = 0; i < open.count; ++i) y[open.row[i]] = whole_row(s->n_in, x, w + (o + open.row[i]) * s->w_stride);
     return visits * LFD_SLICE + open.count * s->n_in;
 }
 
@@ -356,8 +354,7 @@ LFD_INLINE size_t interval_step(open_rows *open, const lfd_slice *slices, int is
     size_t kept = 0;
     for (size_t i = 0; i < count; ++i) {
         const size_t r = open_row(open, i, slices);
-        samples[kept] =
-            interval_slice(&slices[r], is_first, vectors, x, first, above, minus_below, lower[r], upper[r]);
+        samples[kept] = interval_slice(&slices[r], is_first, vectors, x, first, above, minus_below, lower[r], upper[r]);
         open->row[kept] = (uint16_t)r;
         kept += samples[kept] != 0;
     }
@@ -377,8 +374,9 @@ LFD_INLINE size_t interval_rows(const lfd_shape *s, const lfd_ranked *ranked, si
     open_all(&open, rows);
     memset(samples, 0xff, sizeof samples);
     for (size_t k = 0; k < ranked->count && open.count > 0; ++k, slices += ranked->stride)
-        visits += k == 0 ? interval_step(&open, slices, 1, vectors, x, first, above, minus_below, lower, upper, samples)
-                         : interval_step(&open, slices, 0, vectors, x, first, above, minus_below, lower, upper, samples);
+        visits += k == 0
+                      ? interval_step(&open, slices, 1, vectors, x, first, above, minus_below, lower, upper, samples)
+                      : interval_step(&open, slices, 0, vectors, x, first, above, minus_below, lower, upper, samples);
     if (ranked->count > 0) interval_signs(rows, vectors, lower, upper);
     for (size_t i = 0; i < open.count; ++i) {
         const size_t r = open.row[i];

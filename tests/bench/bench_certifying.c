@@ -69,8 +69,7 @@ static void describe_pruned(const bench_settings *s, certifying *dense, certifyi
     row_number(r, "ns_per_visited",
                1e9 * r->time.seconds / (double)pruned->batch / (found.terms / (double)pruned->of->count));
     if (pruned->batch > 1) return;
-    const timed rows =
-        time_pairs((work){certify_row, pruned, NULL}, (work){certify_row, dense, NULL}, (int)s->repeats);
+    const timed rows = time_pairs((work){certify_row, pruned, NULL}, (work){certify_row, dense, NULL}, (int)s->repeats);
     row_number(r, "us_in_a_row", 1e6 * rows.seconds / IN_A_ROW);
     row_number(r, "faster_in_a_row", rows.ratio);
 }
