@@ -12,8 +12,8 @@
 typedef struct lfd_pruned lfd_pruned;
 
 /* For weights w and inputs that usually lie in [low, high] (n_in each); w must stay as it is, low and high are copied.
- * It takes about three quarters of the weights' memory.
- * *pruned is NULL where rows are too short to gain. */
+ * It takes about half of the weights' memory. *pruned is NULL where rows are too short to gain, or longer than
+ * LFD_SLICED_COLUMNS. */
 linfdist_status lfd_pruned_create(linfdist_context *context, const lfd_dims *dims, const float *w, const float *low,
                                   const float *high, lfd_pruned **pruned);
 void lfd_pruned_destroy(const linfdist_context *context, lfd_pruned *pruned);

@@ -685,7 +685,7 @@ enum {
 };
 
 /* Besides the copy of the model it prepares, on the context's threads, what lets certificates skip the inputs of distance
- * layers that cannot win; that takes about three quarters of the weights' memory. Results do not depend on it: where
+ * layers that cannot win; that takes about half of the weights' memory. Results do not depend on it: where
  * there is no memory for it, certificates take longer.
  * Errors: NOT_FINITE for weights, RANGE for a scalar that is not positive and finite and for weights with which outputs
  * of a layer could leave the range of a float, OUT_OF_MEMORY. */

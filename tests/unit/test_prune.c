@@ -182,6 +182,22 @@ static void test_not_prepared(void **state) {
     }
 }
 
+/* A slice numbers columns in 16 bits: the longest row it can hold, whose last columns win, and one that stays dense. */
+static void test_longest_rows(void **state) {
+    linfdist_context *context = context_of(NULL, 1);
+    layer_case longest = make_layer(3, LFD_SLICED_COLUMNS, 2, 1, TRAINED, 1);
+    layer_case longer = make_layer(1, LFD_SLICED_COLUMNS + 1, 1, 1, TRAINED, 1);
+    lfd_pruned *pruned = NULL;
+    (void)state;
+    for (size_t o = 0; o < 2; ++o) longest.w[o * longest.dims.w_stride + LFD_SLICED_COLUMNS - 1 - o] = 40.0f;
+    assert_true(compare_layer(context, &longest) < 0.01);
+    OK(lfd_pruned_create(context, &longer.dims, longer.w, longer.low, longer.high, &pruned));
+    assert_null(pruned);
+    free_layer(&longest);
+    free_layer(&longer);
+    linfdist_context_destroy(context);
+}
+
 /* ---- certifiers ---- */
 
 enum { N_IN = 144, SAMPLES = 70, CLASSES = 5 };
@@ -329,9 +345,9 @@ static void test_out_of_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_raised),        cmocka_unit_test(test_same_bits),  cmocka_unit_test(test_terms_visited),
-        cmocka_unit_test(test_not_prepared),  cmocka_unit_test(test_certifiers), cmocka_unit_test(test_threads),
-        cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_raised),       cmocka_unit_test(test_same_bits),     cmocka_unit_test(test_terms_visited),
+        cmocka_unit_test(test_not_prepared), cmocka_unit_test(test_longest_rows),  cmocka_unit_test(test_certifiers),
+        cmocka_unit_test(test_threads),      cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests_name("prune", tests, NULL, NULL);
 }
