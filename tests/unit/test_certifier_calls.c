@@ -1,6 +1,7 @@
 /* Certifiers from outside: the same answers for every chunk, machine and thread, whatever becomes of the model; what
  * they refuse; memory that runs out. */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "file_support.h"
@@ -8,7 +9,7 @@
 
 /* ---- sameness ---- */
 
-enum { MANY = 600 }; /* more than two chunks, the last not full */
+enum { MANY = 600 }; /* more than two chunks of most thread counts, the last not full */
 
 typedef struct answers {
     int32_t predicted[MANY], certified[MANY];
@@ -115,6 +116,33 @@ static void expect_bad_pixel(const linfdist_certifier *c, float value, linfdist_
     free(before);
 }
 
+/* Pixels are checked several at a time: each of a wide sample is, against both ends. */
+static void test_every_pixel(void **state) {
+    enum { WIDE = 35 };
+    static const double mean = 0.5;
+    const linfdist_statistics statistics = {sizeof statistics, 1, &mean, 0.5, 0.0, 1.0};
+    static const float bad[] = {1.25f, -0.25f};
+    linfdist_model *model = net_mlp(context, 1, 4, WIDE, 3, 1);
+    float x[2 * WIDE] = {0}, radius[2] = {7, 7};
+    char text[64];
+    (void)state;
+    OK(linfdist_model_set_statistics(model, &statistics));
+    linfdist_certifier *c = make_certifier(model);
+    for (int i = 0; i < WIDE; ++i)
+        for (int end = 0; end < 2; ++end) {
+            x[WIDE + i] = bad[end];
+            (void)snprintf(text, sizeof text, "pixel %d of sample 1 is %g", i, (double)bad[end]);
+            FAILS(linfdist_certify(c, MARGIN, x, WIDE, 2, NULL, NULL, radius), LINFDIST_ERROR_RANGE, text);
+            x[WIDE + i] = NAN;
+            FAILS(linfdist_certify(c, MARGIN, x, WIDE, 2, NULL, NULL, radius), LINFDIST_ERROR_NOT_FINITE, "x");
+            x[WIDE + i] = 1.0f - (float)end;
+            OK(linfdist_certify(c, MARGIN, x, WIDE, 2, NULL, NULL, NULL));
+        }
+    assert_true(radius[0] == 7.0f && radius[1] == 7.0f);
+    linfdist_certifier_destroy(c);
+    linfdist_model_destroy(model);
+}
+
 static void test_bad_arguments(void **state) {
     linfdist_model *model = pixel_model(context, 5);
     linfdist_certifier *c = make_certifier(model);
@@ -170,10 +198,9 @@ static void test_out_of_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_chunks),         cmocka_unit_test(test_same_bits),
-        cmocka_unit_test(test_snapshot),       cmocka_unit_test(test_threads),
-        cmocka_unit_test(test_refused_models), cmocka_unit_test(test_bad_arguments),
-        cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_chunks),      cmocka_unit_test(test_same_bits),      cmocka_unit_test(test_snapshot),
+        cmocka_unit_test(test_threads),     cmocka_unit_test(test_refused_models), cmocka_unit_test(test_bad_arguments),
+        cmocka_unit_test(test_every_pixel), cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests_name("certifier calls", tests, setup, teardown);
 }
