@@ -364,7 +364,8 @@ typedef struct check_job {
     const lfd_kernels *kernels;
     const float *x;
     size_t rows, columns, stride, step; /* rows of a task */
-    atomic_size_t first;                /* lowest offset of an unfit number found, SIZE_MAX for none */
+    float low, high;
+    atomic_size_t first; /* lowest offset of a number outside, SIZE_MAX for none */
 } check_job;
 
 static void lower_to(atomic_size_t *lowest, size_t value) {
@@ -376,20 +377,32 @@ static void check_rows(void *data, size_t index) {
     check_job *job = data;
     const size_t last = smaller((index + 1) * job->step, job->rows);
     for (size_t row = index * job->step; row < last; ++row) {
-        const size_t column = job->kernels->first_unfit(job->columns, job->x + row * job->stride);
+        const size_t column =
+            job->kernels->first_outside(job->columns, job->low, job->high, job->x + row * job->stride);
         if (column == job->columns) continue;
         lower_to(&job->first, row * job->stride + column);
         return;
     }
 }
 
+size_t lfd_first_outside(linfdist_context *context, const float *x, size_t rows, size_t columns, size_t stride,
+                         float low, float high) {
+    check_job job = {.kernels = context ? context->kernels : lfd_kernels_for(LFD_ISA_REF),
+                     .x = x,
+                     .rows = rows,
+                     .columns = columns,
+                     .stride = stride,
+                     .step = columns < ELEMENT_BLOCK ? ELEMENT_BLOCK / columns : 1,
+                     .low = low,
+                     .high = high};
+    atomic_init(&job.first, SIZE_MAX);
+    lfd_parallel_for(context, check_rows, &job, (rows + job.step - 1) / job.step);
+    return atomic_load(&job.first);
+}
+
 linfdist_status lfd_check_matrix(linfdist_context *context, const float *x, size_t rows, size_t columns, size_t stride,
                                  const char *name) {
-    const size_t step = columns < ELEMENT_BLOCK ? ELEMENT_BLOCK / columns : 1;
-    check_job job = {context ? context->kernels : lfd_kernels_for(LFD_ISA_REF), x, rows, columns, stride, step, 0};
-    atomic_init(&job.first, SIZE_MAX);
-    lfd_parallel_for(context, check_rows, &job, (rows + step - 1) / step);
-    const size_t found = atomic_load(&job.first);
+    const size_t found = lfd_first_outside(context, x, rows, columns, stride, -LFD_LIMIT, LFD_LIMIT);
     if (found == SIZE_MAX) return LINFDIST_OK;
     char value[32];
     return lfd_fail(LINFDIST_ERROR_NOT_FINITE, "%s is %s at row %llu, column %llu, must be finite and at most 2^100",

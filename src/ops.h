@@ -56,8 +56,13 @@ void lfd_lp_decay(linfdist_context *context, size_t rows, size_t columns, float 
 /* The rate lr weight_decay is in [0, 1]. */
 linfdist_status lfd_check_decay_rate(double lr, double weight_decay);
 
-/* Every number finite and at most LFD_LIMIT in magnitude; the message names the array, row and column. context or NULL
- * for the calling thread alone. */
+/* Offset of the first number that is NaN, below low or above high, SIZE_MAX for none. context or NULL for the calling
+ * thread alone. */
+size_t lfd_first_outside(linfdist_context *context, const float *x, size_t rows, size_t columns, size_t stride,
+                         float low, float high);
+
+/* Every number finite and at most LFD_LIMIT in magnitude; the message names the array, row and column. context
+ * as above. */
 linfdist_status lfd_check_matrix(linfdist_context *context, const float *x, size_t rows, size_t columns, size_t stride,
                                  const char *name);
 

@@ -93,32 +93,17 @@ double lfd_units_magnitude(const linfdist_model *model) {
     return 4 * most;
 }
 
-/* Whether all n pixels are in the valid range. A few at a time without a branch; NaN is not. */
-static int all_valid(const lfd_units *units, const float *x, size_t n) {
-    enum { TOGETHER = 16 };
-    size_t i = 0;
-    int outside = 0;
-    for (; i + TOGETHER <= n && !outside; i += TOGETHER)
-        for (size_t k = 0; k < TOGETHER; ++k) outside |= !(x[i + k] >= units->low) | !(x[i + k] <= units->high);
-    for (; i < n; ++i) outside |= !(x[i] >= units->low && x[i] <= units->high);
-    return !outside;
-}
-
 linfdist_status lfd_units_check(const lfd_units *units, linfdist_context *context, const float *x, size_t x_stride,
                                 size_t n) {
     char value[32], low[32], high[32];
+    if (!units->clamped) return lfd_check_matrix(context, x, n, units->n_in, x_stride, "x");
+    const size_t found = lfd_first_outside(context, x, n, units->n_in, x_stride, fmaxf(units->low, -LFD_LIMIT),
+                                           fminf(units->high, LFD_LIMIT));
+    if (found == SIZE_MAX) return LINFDIST_OK;
     LFD_TRY(lfd_check_matrix(context, x, n, units->n_in, x_stride, "x"));
-    for (size_t b = 0; units->clamped && b < n; ++b) {
-        if (all_valid(units, x + b * x_stride, units->n_in)) continue;
-        for (size_t i = 0; i < units->n_in; ++i) {
-            float pixel = x[b * x_stride + i];
-            if (pixel >= units->low && pixel <= units->high) continue;
-            return lfd_fail(LINFDIST_ERROR_RANGE, "x: pixel %zu of sample %zu is %s, outside the valid range %s to %s",
-                            i, b, lfd_format_double(value, (double)pixel), lfd_format_double(low, (double)units->low),
-                            lfd_format_double(high, (double)units->high));
-        }
-    }
-    return LINFDIST_OK;
+    return lfd_fail(LINFDIST_ERROR_RANGE, "x: pixel %zu of sample %zu is %s, outside the valid range %s to %s",
+                    found % x_stride, found / x_stride, lfd_format_double(value, (double)x[found]),
+                    lfd_format_double(low, (double)units->low), lfd_format_double(high, (double)units->high));
 }
 
 static float normalize(float pixel, double mean, double std) {

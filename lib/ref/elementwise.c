@@ -10,8 +10,8 @@ void lfd_ref_adam(size_t n, const lfd_adam *adam, const float *grad, float *w, f
     }
 }
 
-size_t lfd_ref_first_unfit(size_t n, const float *x) {
+size_t lfd_ref_first_outside(size_t n, float low, float high, const float *x) {
     for (size_t i = 0; i < n; ++i)
-        if (!(fabsf(x[i]) <= LFD_LIMIT)) return i;
+        if (!(x[i] >= low && x[i] <= high)) return i;
     return n;
 }

@@ -17,11 +17,13 @@ void ISA(adam)(size_t n, const lfd_adam *adam, const float *grad, float *w, floa
     lfd_ref_adam(n - i, adam, grad + i, w + i, m + i, v + i);
 }
 
-size_t ISA(first_unfit)(size_t n, const float *x) {
-    vf limit = vf_set(LFD_LIMIT);
-    uint32_t all = (uint32_t)((UINT64_C(1) << LANES) - 1);
+size_t ISA(first_outside)(size_t n, float low, float high, const float *x) {
+    const vf from = vf_set(low), to = vf_set(high);
+    const uint32_t all = (uint32_t)((UINT64_C(1) << LANES) - 1);
     size_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        if (vm_bits(vf_at_least(limit, vf_abs(vf_load(x + i)))) != all) break;
-    return i + lfd_ref_first_unfit(n - i, x + i);
+    for (; i + LANES <= n; i += LANES) {
+        const vf numbers = vf_load(x + i);
+        if ((vm_bits(vf_at_least(numbers, from)) & vm_bits(vf_at_least(to, numbers))) != all) break;
+    }
+    return i + lfd_ref_first_outside(n - i, low, high, x + i);
 }

@@ -357,19 +357,26 @@ static outputs run_adam(const lfd_kernels *k, kernel_case *c) {
     k->adam(c->w.count, &adam, c->w.data, out.array[0].data, out.array[1].data, out.array[2].data);
     return out;
 }
-/* Finite arrays, then one with each kind of unfit number at a random place. */
-static outputs run_first_unfit(const lfd_kernels *k, kernel_case *c) {
+/* Finite arrays, then one with each kind of unfit number at a random place, then a range of its own for each number:
+ * ends belong to it, what is next to them does not. */
+static outputs run_first_outside(const lfd_kernels *k, kernel_case *c) {
     static const float unfit[] = {NAN, -NAN, INFINITY, -INFINITY, 0x1.000002p100f, -0x1p127f};
     outputs out = {{w_like(c)}, 0};
     size_t n = out.array[0].count;
-    out.value = k->first_unfit(n, out.array[0].data);
+    out.value = k->first_outside(n, -LFD_LIMIT, LFD_LIMIT, out.array[0].data);
     assert_int_equal(out.value, n);
     for (size_t i = 0; n > 0 && i < sizeof unfit / sizeof *unfit; ++i) {
         size_t at = (i * 7919) % n;
         float kept = out.array[0].data[at];
         out.array[0].data[at] = unfit[i];
-        assert_int_equal(k->first_unfit(n, out.array[0].data), at);
+        assert_int_equal(k->first_outside(n, -LFD_LIMIT, LFD_LIMIT, out.array[0].data), at);
         out.array[0].data[at] = kept;
+    }
+    for (size_t at = 0; at < n && at < 40; ++at) {
+        const float x = out.array[0].data[at];
+        assert_int_equal(k->first_outside(1, x, x, out.array[0].data + at), 1);
+        assert_int_equal(k->first_outside(n - at, nextafterf(x, INFINITY), LFD_LIMIT, out.array[0].data + at), 0);
+        assert_int_equal(k->first_outside(n - at, -LFD_LIMIT, nextafterf(x, -INFINITY), out.array[0].data + at), 0);
     }
     return out;
 }
@@ -471,7 +478,7 @@ static void test_overrides(void **state) {
         assert_true(k->bounds_forward != ref->bounds_forward && k->bounds_argmax != ref->bounds_argmax);
         assert_true(k->ranked_forward != ref->ranked_forward && k->ranked_bounds != ref->ranked_bounds);
         assert_true(k->pack_lanes != ref->pack_lanes && k->range_excess != ref->range_excess);
-        assert_true(k->adam != ref->adam && k->first_unfit != ref->first_unfit);
+        assert_true(k->adam != ref->adam && k->first_outside != ref->first_outside);
     }
 }
 

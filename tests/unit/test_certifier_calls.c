@@ -9,7 +9,7 @@
 
 /* ---- sameness ---- */
 
-enum { MANY = 600 }; /* more than two chunks of most thread counts, the last not full */
+enum { MANY = 600 }; /* more than one chunk, the last not full */
 
 typedef struct answers {
     int32_t predicted[MANY], certified[MANY];
