@@ -70,6 +70,7 @@ typedef struct lfd_slice {
     float rest;                 /* how large it can become in any column that follows */
     float unused[3];
 } lfd_slice;
+_Static_assert(sizeof(lfd_slice) == 64, "a slice is a cache line");
 
 /* At least the real number that was rounded to value: one float further. */
 static inline float lfd_raised(float value) {

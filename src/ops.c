@@ -34,16 +34,23 @@ static float *offset(float *array, size_t start) {
     return array ? array + start : NULL;
 }
 
-/* Output blocks run fastest: tiles have more rows of x than of w, and while these stay in the cache fewer pass by. */
+/* Whether a tile's rows of x stay in L2 while all of w passes by: there are more of them than of w, so that fewer
+ * numbers pass by. Where they do not fit, its rows of w stay as near as they can, and the usually smaller x passes by.
+ */
+static int x_stays(const operation *op) {
+    return op->batch.step * op->columns.length * sizeof(float) <= (size_t)1 << 20;
+}
+
 static void run_at(void *data, size_t index) {
     const operation *op = data;
     const lfd_dims *d = op->dims;
-    const size_t out = index % op->out.count * op->out.step;
-    index /= op->out.count;
+    const cut *fast = x_stays(op) ? &op->out : &op->batch, *slow = x_stays(op) ? &op->batch : &op->out;
+    const size_t first = index % fast->count * fast->step;
+    index /= fast->count;
     const size_t column = index % op->columns.count * op->columns.step;
     index /= op->columns.count;
-    const size_t batch = index % op->batch.count * op->batch.step;
-    const size_t group = index / op->batch.count;
+    const size_t second = index % slow->count * slow->step, group = index / slow->count;
+    const size_t out = x_stays(op) ? first : second, batch = x_stays(op) ? second : first;
     const tile t = {
         .shape = {smaller(op->batch.step, op->batch.length - batch),
                   smaller(op->columns.step, op->columns.length - column), smaller(op->out.step, op->out.length - out),
@@ -253,8 +260,11 @@ typedef struct channel_job {
 static void add_to_sums(const channel_job *job, const float *x, size_t begin_channel, size_t count, double *sums) {
     for (size_t b = 0; x && b < job->batch; ++b) {
         const float *from = x + (b * job->channels + begin_channel) * job->positions;
-        for (size_t c = 0; job->positions == 1 && c < count; ++c) sums[c] += (double)from[c];
-        for (size_t c = 0; job->positions > 1 && c < count; ++c)
+        if (job->positions == 1) { /* contiguous, for vectors */
+            for (size_t c = 0; c < count; ++c) sums[c] += (double)from[c];
+            continue;
+        }
+        for (size_t c = 0; c < count; ++c)
             for (size_t i = 0; i < job->positions; ++i) sums[c] += (double)from[c * job->positions + i];
     }
 }

@@ -11,7 +11,7 @@ enum { BUCKETS = 1024 };        /* of a row's bounds when it is ordered */
 enum { BLOCK = 32, HALF = 16 }; /* samples in the lanes */
 enum { FEW = 2 };               /* up to here samples pass one by one, */
 enum { ALONE_SHORTEST = 384 };  /* through rows that are at least so long; shorter ones stay dense */
-enum { STRIP = 16 };            /* outputs after which a tile may turn to the dense kernel */
+enum { STRIP = 16 };            /* outputs after which a tile may turn to the dense kernel; four are RANKED_ROWS */
 
 struct lfd_pruned {
     size_t count;      /* slices of a row */
@@ -218,7 +218,7 @@ static size_t run_ranked(const pass *p, const tile *t) {
     const lfd_ranked ranked = {p->pruned->count, d->n_out, p->pruned->slices + t->out};
     const size_t excess = excess_at(p, t->block, t->group), y = t->block * BLOCK * d->y_stride + t->out;
     const size_t x = t->block * BLOCK * d->x_stride + t->group * p->n;
-    const size_t packed = (t->block * d->n_in + t->group * p->n) * p->lanes;
+    const size_t packed = p->lanes == 1 ? 0 : (t->block * d->n_in + t->group * p->n) * p->lanes;
     const float *w = p->w + t->out * d->w_stride;
     if (p->yu)
         return p->kernels->ranked_bounds(&shape, &ranked, p->lanes, p->x + x, p->xu + x, p->packed + packed,
@@ -232,7 +232,7 @@ static size_t terms_of(const pass *p, const tile *t) {
     return rows_of(p, t->block) * t->count * p->n;
 }
 
-/* Outputs [t->out, end) of a block, in strips; from one on that visits too many terms, densely. Returns the terms. */
+/* The outputs of a tile in strips; from one on that visits too many terms, densely. Returns the terms. */
 static size_t run_strips(const pass *p, const tile *t) {
     const size_t end = t->out + t->count;
     tile strip = *t;
@@ -274,7 +274,7 @@ static size_t run(linfdist_context *context, pass *p, float *scratch) {
     p->above = scratch;
     p->below = p->above + rows * d->groups;
     p->packed = p->below + rows * d->groups;
-    p->packed_u = p->packed + rows * d->n_in;
+    p->packed_u = p->packed + (p->lanes == 1 ? 0 : rows * d->n_in);
     lfd_parallel_for(context, load_block, p, p->batch.count);
     lfd_parallel_for(context, run_tile, p, p->batch.count * d->groups * p->out.count);
     return atomic_load(&p->visited);

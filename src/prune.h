@@ -1,9 +1,9 @@
 /* Distance layers at p = infinity that visit only the inputs that can win: the prepared form of one layer.
  *
  * For a range of each input the largest |x_i - w_i| is known beforehand. Each row of w keeps its inputs in the order of
- * that bound, and a pass goes through them until the maximum so far reaches the bound of the next. An input may leave
- * its range: by how much any does at most is added to the bounds, so that the range decides about speed alone and the
- * results are those of the dense kernels, bit for bit. */
+ * that bound, and a pass goes through them, slice by slice, until the maximum so far reaches the bound of all that
+ * follow. An input may leave its range: by how much any does at most is added to the bounds, so that the range decides
+ * about speed alone and the results are those of the dense kernels, bit for bit. */
 #ifndef LFD_PRUNE_H
 #define LFD_PRUNE_H
 

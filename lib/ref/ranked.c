@@ -29,8 +29,8 @@ void lfd_ref_range_excess(const lfd_shape *s, const float *xl, const float *xu, 
     }
 }
 
-/* Rounding is monotone: where |x - w| <= bound + above in real numbers, the rounded difference is at most the rounded
- * sum. So the test below needs no slack, as long as bound and above are rounded upwards. */
+/* Rounding is monotone: where |x - w| <= rest + above in real numbers, the rounded difference is at most the rounded
+ * sum. So the test below needs no slack, as long as rest and above are rounded upwards. */
 static size_t one_output(const lfd_shape *s, const lfd_ranked *ranked, size_t o, const float *x, float above,
                          const float *w, float *y) {
     const lfd_slice *slice = ranked->slices + o;

@@ -1,7 +1,7 @@
 /* l_inf forward passes in ranked order (kernels.def): two vectors of samples in the lanes, one slice of one row of w at
  * a time, until no sample can gain from the columns that follow. Rows go together: all that are open take their next
- * slice, then those still open the one after it. No row waits for another's memory or test, and no branch has to guess
- * when a row is settled. */
+ * slice, then those still open the one after it. While many are open no row waits for another's memory or test, and no
+ * branch has to guess when a row is settled. */
 
 enum {
     RANKED_ROWS = 64, /* that go together */
@@ -75,7 +75,19 @@ void ISA(range_excess)(const lfd_shape *s, const float *xl, const float *xu, con
     }
 }
 
+/* Samples [first, first + count) in the lanes of two vectors, or of one, and how far they leave the range. */
+typedef struct lane_block {
+    size_t first, count;
+    vf above[2], minus_below[2];
+} lane_block;
+
 /* ---- values ---- */
+
+/* Samples row-major and, with lanes > 1, packed. */
+typedef struct ranked_samples {
+    size_t lanes;
+    const float *x, *packed;
+} ranked_samples;
 
 /* Results of LANES outputs for two vectors of samples, and where those of the samples [first, first + count) go. */
 LFD_INLINE void ranked_store(const lfd_shape *s, float (*from)[2 * LANES], size_t o, size_t first, size_t count,
@@ -109,19 +121,19 @@ LFD_INLINE uint32_t ranked_open(size_t vectors, const vf *maxima, const vf *abov
 }
 
 /* One slice of a row raises its maxima; the first one makes them. Returns the samples that may still gain. */
-LFD_INLINE uint32_t ranked_slice(const lfd_slice *slice, int is_first, size_t lanes, size_t vectors,
-                                 const float *packed, const vf *above, float *results) {
+LFD_INLINE uint32_t ranked_slice(const lfd_slice *slice, int is_first, size_t vectors, const ranked_samples *x,
+                                 const lane_block *block, float *results) {
     vf maxima[2];
     for (size_t v = 0; v < vectors; ++v) maxima[v] = is_first ? vf_set(0.0f) : vf_load(results + v * LANES);
     LFD_UNROLL
     for (size_t i = 0; i < LFD_SLICE; ++i) {
-        const float *x = packed + slice->column[i] * lanes;
+        const float *samples = x->packed + slice->column[i] * x->lanes + block->first;
         const vf w = vf_set(slice->w[i]);
         for (size_t v = 0; v < vectors; ++v)
-            maxima[v] = vf_max_magnitude(maxima[v], vf_difference(vf_load(x + v * LANES), w));
+            maxima[v] = vf_max_magnitude(maxima[v], vf_difference(vf_load(samples + v * LANES), w));
     }
     for (size_t v = 0; v < vectors; ++v) vf_store(results + v * LANES, maxima[v]);
-    return ranked_open(vectors, maxima, above, slice->rest);
+    return ranked_open(vectors, maxima, block->above, slice->rest);
 }
 
 /* max over columns of |x - w|. */
@@ -157,13 +169,14 @@ LFD_INLINE size_t ranked_finish(const lfd_shape *s, uint32_t open, size_t first,
 }
 
 /* The next slice of all open rows. Returns how many there were; samples: of each row that stays open. */
-LFD_INLINE size_t ranked_step(open_rows *open, const lfd_slice *slices, int is_first, size_t lanes, size_t vectors,
-                              const float *packed, const vf *above, float (*results)[2 * LANES], uint32_t *samples) {
+LFD_INLINE size_t ranked_step(open_rows *open, const lfd_slice *slices, int is_first, size_t vectors,
+                              const ranked_samples *x, const lane_block *block, float (*results)[2 * LANES],
+                              uint32_t *samples) {
     const size_t count = open->count;
     size_t kept = 0;
     for (size_t i = 0; i < count; ++i) {
         const size_t r = open_row(open, i, slices);
-        samples[kept] = ranked_slice(&slices[r], is_first, lanes, vectors, packed, above, results[r]);
+        samples[kept] = ranked_slice(&slices[r], is_first, vectors, x, block, results[r]);
         open->row[kept] = (uint16_t)r;
         kept += samples[kept] != 0;
     }
@@ -171,36 +184,37 @@ LFD_INLINE size_t ranked_step(open_rows *open, const lfd_slice *slices, int is_f
     return count;
 }
 
-/* rows rows of w from row o on against vectors vectors of samples, of which count are there. Returns the terms. */
-LFD_INLINE size_t ranked_rows(const lfd_shape *s, const lfd_ranked *ranked, size_t o, size_t rows, size_t lanes,
-                              size_t vectors, size_t first, size_t count, const float *x, const float *packed,
-                              const vf *above, const float *w, float (*results)[2 * LANES]) {
+/* rows rows of w from row o on against a block of vectors vectors. Returns the terms. */
+LFD_INLINE size_t ranked_rows(const lfd_shape *s, const lfd_ranked *ranked, size_t o, size_t rows, size_t vectors,
+                              const ranked_samples *x, const lane_block *block, const float *w,
+                              float (*results)[2 * LANES]) {
     const lfd_slice *slices = ranked->slices + o;
     uint32_t samples[RANKED_ROWS];
     open_rows open;
     size_t visits = 0, terms = 0;
     open_all(&open, rows);
-    memset(samples, 0xff, sizeof samples);
-    if (ranked->count > 0) visits += ranked_step(&open, slices, 1, lanes, vectors, packed, above, results, samples);
-    for (size_t k = 1; k < ranked->count && open.count > 0; ++k)
-        visits += ranked_step(&open, slices + k * ranked->stride, 0, lanes, vectors, packed, above, results, samples);
-    for (size_t i = 0; i < open.count; ++i)
-        terms += ranked_finish(s, samples[i], first, count, o + open.row[i], x, w, results[open.row[i]]);
-    return terms + visits * LFD_SLICE * count;
+    memset(samples, 0xff, sizeof samples); /* should there be no slices */
+    for (size_t k = 0; k < ranked->count && open.count > 0; ++k, slices += ranked->stride)
+        visits += k == 0 ? ranked_step(&open, slices, 1, vectors, x, block, results, samples)
+                         : ranked_step(&open, slices, 0, vectors, x, block, results, samples);
+    for (size_t i = 0; i < open.count; ++i) {
+        const size_t r = open.row[i];
+        terms += ranked_finish(s, samples[i], block->first, block->count, o + r, x->x, w, results[r]);
+    }
+    return terms + visits * LFD_SLICE * block->count;
 }
 
-/* All rows of w against two vectors of samples or one. */
-LFD_INLINE size_t ranked_block(const lfd_shape *s, const lfd_ranked *ranked, size_t lanes, size_t vectors, size_t first,
-                               const float *x, const float *packed, const float *above, const float *w, float *y) {
-    const size_t count = smaller(vectors * LANES, s->batch - first);
+/* All rows of w against the samples from first on: two vectors of them or one. */
+LFD_INLINE size_t ranked_block(const lfd_shape *s, const lfd_ranked *ranked, size_t vectors, size_t first,
+                               const ranked_samples *x, const float *above, const float *w, float *y) {
+    lane_block block = {.first = first, .count = smaller(vectors * LANES, s->batch - first)};
     float results[RANKED_ROWS][2 * LANES];
-    vf excess[2];
     size_t terms = 0;
-    for (size_t v = 0; v < vectors; ++v) excess[v] = vf_load(above + first + v * LANES);
+    for (size_t v = 0; v < vectors; ++v) block.above[v] = vf_load(above + first + v * LANES);
     for (size_t o = 0; o < s->n_out; o += RANKED_ROWS) {
         const size_t rows = smaller(RANKED_ROWS, s->n_out - o);
-        terms += ranked_rows(s, ranked, o, rows, lanes, vectors, first, count, x, packed + first, excess, w, results);
-        for (size_t r = 0; r < rows; r += LANES) ranked_store(s, results + r, o + r, first, count, y);
+        terms += ranked_rows(s, ranked, o, rows, vectors, x, &block, w, results);
+        for (size_t r = 0; r < rows; r += LANES) ranked_store(s, results + r, o + r, first, block.count, y);
     }
     return terms;
 }
@@ -241,6 +255,7 @@ static size_t ranked_single(const lfd_shape *s, const lfd_ranked *ranked, size_t
 
 size_t ISA(ranked_forward)(const lfd_shape *s, const lfd_ranked *ranked, size_t lanes, const float *x,
                            const float *packed, const float *above, const float *w, float *y) {
+    const ranked_samples samples = {lanes, x, packed};
     size_t terms = 0, first = 0;
     for (size_t b = 0; lanes == 1 && b < s->batch; ++b)
         for (size_t o = 0; o < s->n_out; o += RANKED_ROWS)
@@ -248,21 +263,21 @@ size_t ISA(ranked_forward)(const lfd_shape *s, const lfd_ranked *ranked, size_t 
                                    y + b * s->y_stride + o);
     if (lanes == 1) return terms;
     for (; first + LANES < s->batch; first += 2 * LANES)
-        terms += ranked_block(s, ranked, lanes, 2, first, x, packed, above, w, y);
-    if (first < s->batch) terms += ranked_block(s, ranked, lanes, 1, first, x, packed, above, w, y);
+        terms += ranked_block(s, ranked, 2, first, &samples, above, w, y);
+    if (first < s->batch) terms += ranked_block(s, ranked, 1, first, &samples, above, w, y);
     return terms;
 }
 
 /* ---- bounds ---- */
 
 /* The upper bound as above; the lower one is the negated lowest, against the negated excess below. */
-LFD_INLINE uint32_t interval_open(size_t vectors, const vf *highest, const vf *lowest, const vf *above,
-                                  const vf *minus_below, float bound) {
+LFD_INLINE uint32_t interval_open(size_t vectors, const vf *highest, const vf *lowest, const lane_block *block,
+                                  float bound) {
     const vf most = vf_set(bound);
     uint32_t open = 0;
     for (size_t v = 0; v < vectors; ++v) {
-        const uint32_t upper = vm_bits(vf_at_least(highest[v], vf_add(most, above[v])));
-        const uint32_t lower = vm_bits(vf_at_least(vf_sub(minus_below[v], most), lowest[v]));
+        const uint32_t upper = vm_bits(vf_at_least(highest[v], vf_add(most, block->above[v])));
+        const uint32_t lower = vm_bits(vf_at_least(vf_sub(block->minus_below[v], most), lowest[v]));
         open |= (ALL_LANES & ~(upper & lower)) << v * LANES;
     }
     return open;
@@ -276,8 +291,7 @@ typedef struct interval_samples {
 
 /* As ranked_slice; lowest are the smallest terms, not yet negated. */
 LFD_INLINE uint32_t interval_slice(const lfd_slice *slice, int is_first, size_t vectors, const interval_samples *x,
-                                   size_t first, const vf *above, const vf *minus_below, float *lowest,
-                                   float *highest) {
+                                   const lane_block *block, float *lowest, float *highest) {
     vf low[2], high[2];
     for (size_t v = 0; v < vectors; ++v) {
         low[v] = is_first ? vf_set(0.0f) : vf_load(lowest + v * LANES);
@@ -285,7 +299,7 @@ LFD_INLINE uint32_t interval_slice(const lfd_slice *slice, int is_first, size_t 
     }
     LFD_UNROLL
     for (size_t i = 0; i < LFD_SLICE; ++i) {
-        const size_t at = slice->column[i] * x->lanes + first;
+        const size_t at = slice->column[i] * x->lanes + block->first;
         const vf w = vf_set(slice->w[i]);
         for (size_t v = 0; v < vectors; ++v) {
             const vf t1 = vf_difference(w, vf_load(x->packed_l + at + v * LANES));
@@ -294,8 +308,11 @@ LFD_INLINE uint32_t interval_slice(const lfd_slice *slice, int is_first, size_t 
             low[v] = vf_min(vf_min(t1, t2), low[v]);
         }
     }
-    for (size_t v = 0; v < vectors; ++v) vf_store(lowest + v * LANES, low[v]), vf_store(highest + v * LANES, high[v]);
-    return interval_open(vectors, high, low, above, minus_below, slice->rest);
+    for (size_t v = 0; v < vectors; ++v) {
+        vf_store(lowest + v * LANES, low[v]);
+        vf_store(highest + v * LANES, high[v]);
+    }
+    return interval_open(vectors, high, low, block, slice->rest);
 }
 
 static void whole_interval(size_t n, const float *xl, const float *xu, const float *w, float *lower, float *upper) {
@@ -348,13 +365,13 @@ LFD_INLINE void interval_signs(size_t rows, size_t vectors, float (*lower)[2 * L
 
 /* As ranked_step. */
 LFD_INLINE size_t interval_step(open_rows *open, const lfd_slice *slices, int is_first, size_t vectors,
-                                const interval_samples *x, size_t first, const vf *above, const vf *minus_below,
-                                float (*lower)[2 * LANES], float (*upper)[2 * LANES], uint32_t *samples) {
+                                const interval_samples *x, const lane_block *block, float (*lower)[2 * LANES],
+                                float (*upper)[2 * LANES], uint32_t *samples) {
     const size_t count = open->count;
     size_t kept = 0;
     for (size_t i = 0; i < count; ++i) {
         const size_t r = open_row(open, i, slices);
-        samples[kept] = interval_slice(&slices[r], is_first, vectors, x, first, above, minus_below, lower[r], upper[r]);
+        samples[kept] = interval_slice(&slices[r], is_first, vectors, x, block, lower[r], upper[r]);
         open->row[kept] = (uint16_t)r;
         kept += samples[kept] != 0;
     }
@@ -363,10 +380,9 @@ LFD_INLINE size_t interval_step(open_rows *open, const lfd_slice *slices, int is
 }
 
 /* As ranked_rows. */
-LFD_INLINE size_t interval_rows(const lfd_shape *s, const lfd_ranked *ranked, size_t o, size_t rows,
-                                const interval_samples *x, size_t vectors, size_t first, size_t count, const vf *above,
-                                const vf *minus_below, const float *w, float (*lower)[2 * LANES],
-                                float (*upper)[2 * LANES]) {
+LFD_INLINE size_t interval_rows(const lfd_shape *s, const lfd_ranked *ranked, size_t o, size_t rows, size_t vectors,
+                                const interval_samples *x, const lane_block *block, const float *w,
+                                float (*lower)[2 * LANES], float (*upper)[2 * LANES]) {
     const lfd_slice *slices = ranked->slices + o;
     uint32_t samples[RANKED_ROWS];
     open_rows open;
@@ -374,34 +390,32 @@ LFD_INLINE size_t interval_rows(const lfd_shape *s, const lfd_ranked *ranked, si
     open_all(&open, rows);
     memset(samples, 0xff, sizeof samples);
     for (size_t k = 0; k < ranked->count && open.count > 0; ++k, slices += ranked->stride)
-        visits += k == 0
-                      ? interval_step(&open, slices, 1, vectors, x, first, above, minus_below, lower, upper, samples)
-                      : interval_step(&open, slices, 0, vectors, x, first, above, minus_below, lower, upper, samples);
+        visits += k == 0 ? interval_step(&open, slices, 1, vectors, x, block, lower, upper, samples)
+                         : interval_step(&open, slices, 0, vectors, x, block, lower, upper, samples);
     if (ranked->count > 0) interval_signs(rows, vectors, lower, upper);
     for (size_t i = 0; i < open.count; ++i) {
         const size_t r = open.row[i];
-        terms += interval_finish(s, samples[i], x, first, count, o + r, w, lower[r], upper[r]);
+        terms += interval_finish(s, samples[i], x, block->first, block->count, o + r, w, lower[r], upper[r]);
     }
-    return terms + visits * LFD_SLICE * count;
+    return terms + visits * LFD_SLICE * block->count;
 }
 
 /* As ranked_block. */
-LFD_INLINE size_t interval_block(const lfd_shape *s, const lfd_ranked *ranked, const interval_samples *x,
-                                 size_t vectors, size_t first, const float *w, float *yl, float *yu) {
-    const size_t count = smaller(vectors * LANES, s->batch - first);
+LFD_INLINE size_t interval_block(const lfd_shape *s, const lfd_ranked *ranked, size_t vectors, size_t first,
+                                 const interval_samples *x, const float *w, float *yl, float *yu) {
+    lane_block block = {.first = first, .count = smaller(vectors * LANES, s->batch - first)};
     float lower[RANKED_ROWS][2 * LANES], upper[RANKED_ROWS][2 * LANES];
-    vf above[2], minus_below[2];
     size_t terms = 0;
     for (size_t v = 0; v < vectors; ++v) {
-        above[v] = vf_load(x->above + first + v * LANES);
-        minus_below[v] = vf_sub(vf_set(0.0f), vf_load(x->below + first + v * LANES));
+        block.above[v] = vf_load(x->above + first + v * LANES);
+        block.minus_below[v] = vf_sub(vf_set(0.0f), vf_load(x->below + first + v * LANES));
     }
     for (size_t o = 0; o < s->n_out; o += RANKED_ROWS) {
         const size_t rows = smaller(RANKED_ROWS, s->n_out - o);
-        terms += interval_rows(s, ranked, o, rows, x, vectors, first, count, above, minus_below, w, lower, upper);
+        terms += interval_rows(s, ranked, o, rows, vectors, x, &block, w, lower, upper);
         for (size_t r = 0; r < rows; r += LANES) {
-            ranked_store(s, lower + r, o + r, first, count, yl);
-            ranked_store(s, upper + r, o + r, first, count, yu);
+            ranked_store(s, lower + r, o + r, first, block.count, yl);
+            ranked_store(s, upper + r, o + r, first, block.count, yu);
         }
     }
     return terms;
@@ -465,7 +479,7 @@ size_t ISA(ranked_bounds)(const lfd_shape *s, const lfd_ranked *ranked, size_t l
             terms += interval_single(s, ranked, o, smaller(RANKED_ROWS, s->n_out - o), &x, b, w, yl + at, yu + at);
         }
     if (lanes == 1) return terms;
-    for (; first + LANES < s->batch; first += 2 * LANES) terms += interval_block(s, ranked, &x, 2, first, w, yl, yu);
-    if (first < s->batch) terms += interval_block(s, ranked, &x, 1, first, w, yl, yu);
+    for (; first + LANES < s->batch; first += 2 * LANES) terms += interval_block(s, ranked, 2, first, &x, w, yl, yu);
+    if (first < s->batch) terms += interval_block(s, ranked, 1, first, &x, w, yl, yu);
     return terms;
 }

@@ -9,7 +9,7 @@
 
 #include <math.h>
 
-enum { CHUNK = 256 }; /* images of a pass at most, as in the certifier */
+enum { CHUNK = 128 }; /* images of a pass at most: a multiple of what kernels take together, so any does */
 
 typedef struct counting {
     linfdist_run *run;

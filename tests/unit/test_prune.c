@@ -85,12 +85,14 @@ static double compare_layer(linfdist_context *context, const layer_case *c) {
     const size_t count = d->batch * d->n_out;
     float *want[3] = {floats(count), floats(count), floats(count)};
     float *got[3] = {floats(count), floats(count), floats(count)};
-    float *scratch = floats(lfd_pruned_scratch(d->batch, d->n_in, d->groups));
+    const size_t room = lfd_pruned_scratch(d->batch, d->n_in, d->groups);
+    float *scratch = floats(room);
     lfd_pruned *pruned = NULL;
     OK(lfd_pruned_create(context, d, c->w, c->low, c->high, &pruned));
     assert_non_null(pruned);
     lfd_distance_forward(context, d, INFINITY, c->x, c->w, want[0], NULL);
     lfd_bounds_forward(context, d, c->x, c->xu, c->w, want[1], want[2], NULL, NULL);
+    for (size_t i = 0; i < room; ++i) scratch[i] = NAN; /* nothing is read before it is written */
     size_t visited = lfd_pruned_forward(context, pruned, d, c->x, c->w, got[0], scratch);
     visited += lfd_pruned_bounds(context, pruned, d, c->x, c->xu, c->w, got[1], got[2], scratch);
     for (int i = 0; i < 3; ++i) {
