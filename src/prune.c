@@ -11,7 +11,8 @@ enum { BUCKETS = 1024 };        /* of a row's bounds when it is ordered */
 enum { BLOCK = 32, HALF = 16 }; /* samples in the lanes */
 enum { FEW = 2 };               /* up to here samples pass one by one, */
 enum { ALONE_SHORTEST = 384 };  /* through rows that are at least so long; shorter ones stay dense */
-enum { STRIP = 16 };            /* outputs after which a tile may turn to the dense kernel; four are RANKED_ROWS */
+enum { STRIP = 16 };            /* outputs after which a tile may turn to the dense kernel, at first, */
+enum { STRIP_MOST = 2048 };     /* and later: as many as kernels take together */
 
 struct lfd_pruned {
     size_t count;      /* slices of a row */
@@ -243,7 +244,7 @@ static size_t run_strips(const pass *p, const tile *t) {
             run_dense(p, &strip);
             return visited + terms_of(p, &strip);
         }
-        strip.count = smaller(strip.out == t->out ? STRIP : 4 * STRIP, end - strip.out);
+        strip.count = smaller(strip.out == t->out ? STRIP : STRIP_MOST, end - strip.out);
         const size_t terms = run_ranked(p, &strip);
         dense = terms > terms_of(p, &strip) / 2;
         visited += terms;

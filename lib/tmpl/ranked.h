@@ -3,20 +3,23 @@
  * slice, then those still open the one after it. While many are open no row waits for another's memory or test, and no
  * branch has to guess when a row is settled. */
 
+/* Rows that go together. The last ones open are few and wait for themselves, so many should share that. */
 enum {
-    RANKED_ROWS = 64, /* that go together */
-    RANKED_AHEAD = 12 /* rows from here to the one whose slice is fetched */
+    RANKED_ROWS = 1024,
+    INTERVAL_ROWS = 512,       /* as much stack: two results each */
+    RANKED_ROWS_OF_ONE = 2048, /* for one sample, whose results need none */
+    RANKED_AHEAD = 12          /* rows from here to the one whose slice is fetched */
 };
 
 /* Those not settled yet. */
 typedef struct open_rows {
     size_t count;
-    uint16_t row[RANKED_ROWS + RANKED_AHEAD];
+    uint16_t row[RANKED_ROWS_OF_ONE + RANKED_AHEAD];
 } open_rows;
 
 static void open_all(open_rows *open, size_t count) {
     open->count = count;
-    for (size_t r = 0; r < RANKED_ROWS + RANKED_AHEAD; ++r) open->row[r] = (uint16_t)smaller(r, count - 1);
+    for (size_t r = 0; r < count + RANKED_AHEAD; ++r) open->row[r] = (uint16_t)smaller(r, count - 1);
 }
 
 /* The i-th open row. */
@@ -193,7 +196,7 @@ LFD_INLINE size_t ranked_rows(const lfd_shape *s, const lfd_ranked *ranked, size
     open_rows open;
     size_t visits = 0, terms = 0;
     open_all(&open, rows);
-    memset(samples, 0xff, sizeof samples); /* should there be no slices */
+    memset(samples, 0xff, rows * sizeof *samples); /* should there be no slices */
     for (size_t k = 0; k < ranked->count && open.count > 0; ++k, slices += ranked->stride)
         visits += k == 0 ? ranked_step(&open, slices, 1, vectors, x, block, results, samples)
                          : ranked_step(&open, slices, 0, vectors, x, block, results, samples);
@@ -258,9 +261,9 @@ size_t ISA(ranked_forward)(const lfd_shape *s, const lfd_ranked *ranked, size_t 
     const ranked_samples samples = {lanes, x, packed};
     size_t terms = 0, first = 0;
     for (size_t b = 0; lanes == 1 && b < s->batch; ++b)
-        for (size_t o = 0; o < s->n_out; o += RANKED_ROWS)
-            terms += ranked_single(s, ranked, o, smaller(RANKED_ROWS, s->n_out - o), x + b * s->x_stride, above[b], w,
-                                   y + b * s->y_stride + o);
+        for (size_t o = 0; o < s->n_out; o += RANKED_ROWS_OF_ONE)
+            terms += ranked_single(s, ranked, o, smaller(RANKED_ROWS_OF_ONE, s->n_out - o), x + b * s->x_stride,
+                                   above[b], w, y + b * s->y_stride + o);
     if (lanes == 1) return terms;
     for (; first + LANES < s->batch; first += 2 * LANES)
         terms += ranked_block(s, ranked, 2, first, &samples, above, w, y);
@@ -384,11 +387,11 @@ LFD_INLINE size_t interval_rows(const lfd_shape *s, const lfd_ranked *ranked, si
                                 const interval_samples *x, const lane_block *block, const float *w,
                                 float (*lower)[2 * LANES], float (*upper)[2 * LANES]) {
     const lfd_slice *slices = ranked->slices + o;
-    uint32_t samples[RANKED_ROWS];
+    uint32_t samples[INTERVAL_ROWS];
     open_rows open;
     size_t visits = 0, terms = 0;
     open_all(&open, rows);
-    memset(samples, 0xff, sizeof samples);
+    memset(samples, 0xff, rows * sizeof *samples);
     for (size_t k = 0; k < ranked->count && open.count > 0; ++k, slices += ranked->stride)
         visits += k == 0 ? interval_step(&open, slices, 1, vectors, x, block, lower, upper, samples)
                          : interval_step(&open, slices, 0, vectors, x, block, lower, upper, samples);
@@ -404,14 +407,14 @@ LFD_INLINE size_t interval_rows(const lfd_shape *s, const lfd_ranked *ranked, si
 LFD_INLINE size_t interval_block(const lfd_shape *s, const lfd_ranked *ranked, size_t vectors, size_t first,
                                  const interval_samples *x, const float *w, float *yl, float *yu) {
     lane_block block = {.first = first, .count = smaller(vectors * LANES, s->batch - first)};
-    float lower[RANKED_ROWS][2 * LANES], upper[RANKED_ROWS][2 * LANES];
+    float lower[INTERVAL_ROWS][2 * LANES], upper[INTERVAL_ROWS][2 * LANES];
     size_t terms = 0;
     for (size_t v = 0; v < vectors; ++v) {
         block.above[v] = vf_load(x->above + first + v * LANES);
         block.minus_below[v] = vf_sub(vf_set(0.0f), vf_load(x->below + first + v * LANES));
     }
-    for (size_t o = 0; o < s->n_out; o += RANKED_ROWS) {
-        const size_t rows = smaller(RANKED_ROWS, s->n_out - o);
+    for (size_t o = 0; o < s->n_out; o += INTERVAL_ROWS) {
+        const size_t rows = smaller(INTERVAL_ROWS, s->n_out - o);
         terms += interval_rows(s, ranked, o, rows, vectors, x, &block, w, lower, upper);
         for (size_t r = 0; r < rows; r += LANES) {
             ranked_store(s, lower + r, o + r, first, block.count, yl);
@@ -474,9 +477,10 @@ size_t ISA(ranked_bounds)(const lfd_shape *s, const lfd_ranked *ranked, size_t l
     const interval_samples x = {lanes, xl, xu, packed_l, packed_u, above, below};
     size_t terms = 0, first = 0;
     for (size_t b = 0; lanes == 1 && b < s->batch; ++b)
-        for (size_t o = 0; o < s->n_out; o += RANKED_ROWS) {
+        for (size_t o = 0; o < s->n_out; o += RANKED_ROWS_OF_ONE) {
             const size_t at = b * s->y_stride + o;
-            terms += interval_single(s, ranked, o, smaller(RANKED_ROWS, s->n_out - o), &x, b, w, yl + at, yu + at);
+            terms +=
+                interval_single(s, ranked, o, smaller(RANKED_ROWS_OF_ONE, s->n_out - o), &x, b, w, yl + at, yu + at);
         }
     if (lanes == 1) return terms;
     for (; first + LANES < s->batch; first += 2 * LANES) terms += interval_block(s, ranked, 2, first, &x, w, yl, yu);

@@ -200,6 +200,20 @@ static void test_longest_rows(void **state) {
     linfdist_context_destroy(context);
 }
 
+/* More outputs than go together, for samples that pass one by one and in the lanes. */
+static void test_many_rows(void **state) {
+    (void)state;
+    for (size_t isa = 0; isa < 3; ++isa) {
+        linfdist_context *context = context_of(isas[isa], 1);
+        for (size_t batch = 1; context && batch <= 33; batch += 16) {
+            layer_case c = make_layer(batch, 400, 2100, 1, TRAINED, batch);
+            assert_true(compare_layer(context, &c) < 0.5);
+            free_layer(&c);
+        }
+        linfdist_context_destroy(context);
+    }
+}
+
 /* ---- certifiers ---- */
 
 enum { N_IN = 144, SAMPLES = 70, CLASSES = 5 };
@@ -347,9 +361,9 @@ static void test_out_of_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_raised),       cmocka_unit_test(test_same_bits),     cmocka_unit_test(test_terms_visited),
-        cmocka_unit_test(test_not_prepared), cmocka_unit_test(test_longest_rows),  cmocka_unit_test(test_certifiers),
-        cmocka_unit_test(test_threads),      cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_raised),       cmocka_unit_test(test_same_bits),    cmocka_unit_test(test_terms_visited),
+        cmocka_unit_test(test_not_prepared), cmocka_unit_test(test_longest_rows), cmocka_unit_test(test_many_rows),
+        cmocka_unit_test(test_certifiers),   cmocka_unit_test(test_threads),      cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests_name("prune", tests, NULL, NULL);
 }
