@@ -10,7 +10,7 @@ enum { ORDER_SHARE = 4 };       /* rows keep this part of their order */
 enum { BUCKETS = 1024 };        /* of a row's bounds when it is ordered */
 enum { BLOCK = 32, HALF = 16 }; /* samples in the lanes */
 enum { FEW = 2 };               /* up to here samples pass one by one, */
-enum { ALONE_SHORTEST = 384 };  /* through rows that are at least so long; shorter ones stay dense */
+enum { ALONE_SHORTEST = 192 };  /* through rows that are at least so long; shorter ones stay dense */
 enum { STRIP = 16 };            /* outputs after which a tile may turn to the dense kernel, at first, */
 enum { STRIP_MOST = 2048 };     /* and later: as many as kernels take together */
 
