@@ -28,6 +28,12 @@ LFD_INLINE size_t open_row(const open_rows *open, size_t i, const lfd_slice *sli
     return open->row[i];
 }
 
+/* Row r after the kept ones, if it stays open: counted, not branched on. Returns how many are kept. */
+LFD_INLINE size_t keep_row(open_rows *open, size_t kept, size_t r, int stays) {
+    open->row[kept] = (uint16_t)r;
+    return kept + (size_t)stays;
+}
+
 void ISA(pack_lanes)(const lfd_shape *s, size_t lanes, const float *x, float *packed) {
     for (size_t first = 0; first < lanes; first += LANES) {
         const float *rows[LANES];
@@ -180,8 +186,7 @@ LFD_INLINE size_t ranked_step(open_rows *open, const lfd_slice *slices, int is_f
     for (size_t i = 0; i < count; ++i) {
         const size_t r = open_row(open, i, slices);
         samples[kept] = ranked_slice(&slices[r], is_first, vectors, x, block, results[r]);
-        open->row[kept] = (uint16_t)r;
-        kept += samples[kept] != 0;
+        kept = keep_row(open, kept, r, samples[kept] != 0);
     }
     open->count = kept;
     return count;
@@ -246,8 +251,7 @@ static size_t ranked_single(const lfd_shape *s, const lfd_ranked *ranked, size_t
         for (size_t i = 0; i < open.count; ++i) {
             const size_t r = open_row(&open, i, slices);
             y[r] = larger(largest_of_slice(&slices[r], x), y[r]);
-            open.row[kept] = (uint16_t)r;
-            kept += !(y[r] >= slices[r].rest + above);
+            kept = keep_row(&open, kept, r, !(y[r] >= slices[r].rest + above));
         }
         visits += open.count;
         open.count = kept;
@@ -375,8 +379,7 @@ LFD_INLINE size_t interval_step(open_rows *open, const lfd_slice *slices, int is
     for (size_t i = 0; i < count; ++i) {
         const size_t r = open_row(open, i, slices);
         samples[kept] = interval_slice(&slices[r], is_first, vectors, x, block, lower[r], upper[r]);
-        open->row[kept] = (uint16_t)r;
-        kept += samples[kept] != 0;
+        kept = keep_row(open, kept, r, samples[kept] != 0);
     }
     open->count = kept;
     return count;
@@ -458,8 +461,8 @@ static size_t interval_single(const lfd_shape *s, const lfd_ranked *ranked, size
         size_t kept = 0;
         for (size_t i = 0; i < open.count; ++i) {
             const size_t r = open_row(&open, i, slices);
-            open.row[kept] = (uint16_t)r;
-            kept += (size_t)interval_of_slice(&slices[r], xl, xu, x->above[b], x->below[b], &lower[r], &upper[r]);
+            const int stays = interval_of_slice(&slices[r], xl, xu, x->above[b], x->below[b], &lower[r], &upper[r]);
+            kept = keep_row(&open, kept, r, stays);
         }
         visits += open.count;
         open.count = kept;

@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-/* Of one call, whatever the operator's shape: below a millisecond. */
+/* Of one call, whatever the operator's shape: a few milliseconds at most. */
 static const double call_elements = 1 << 22;
 /* At larger p many terms count for nothing, and the kernels leave them out. */
 static const float p_of_all_terms = 16.0f;
