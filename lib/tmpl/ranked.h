@@ -90,6 +90,36 @@ typedef struct lane_block {
     vf above[2], minus_below[2];
 } lane_block;
 
+/* What one slice does to the results of row r; the first one makes them. Returns the samples that may still gain. */
+typedef uint32_t take_slice_fn(const void *pass, const lfd_slice *slice, size_t r, int is_first);
+
+/* The next slice of all open rows. Returns how many there were; samples: of each row that stays open. */
+LFD_INLINE size_t take_slices(open_rows *open, const lfd_slice *slices, int is_first, take_slice_fn *take,
+                              const void *pass, uint32_t *samples) {
+    const size_t count = open->count;
+    size_t kept = 0;
+    for (size_t i = 0; i < count; ++i) {
+        const size_t r = open_row(open, i, slices);
+        samples[kept] = take(pass, &slices[r], r, is_first);
+        kept = keep_row(open, kept, r, samples[kept] != 0);
+    }
+    open->count = kept;
+    return count;
+}
+
+/* All slices of rows rows of w from row o on, while rows are open. Returns how many were taken. */
+LFD_INLINE size_t take_all_slices(const lfd_ranked *ranked, size_t o, size_t rows, take_slice_fn *take,
+                                  const void *pass, open_rows *open, uint32_t *samples) {
+    const lfd_slice *slices = ranked->slices + o;
+    size_t taken = 0;
+    open_all(open, rows);
+    memset(samples, 0xff, rows * sizeof *samples); /* should there be no slices */
+    if (ranked->count > 0) taken += take_slices(open, slices, 1, take, pass, samples);
+    for (size_t k = 1; k < ranked->count && open->count > 0; ++k)
+        taken += take_slices(open, slices + k * ranked->stride, 0, take, pass, samples);
+    return taken;
+}
+
 /* ---- values ---- */
 
 /* Samples row-major and, with lanes > 1, packed. */
@@ -97,6 +127,14 @@ typedef struct ranked_samples {
     size_t lanes;
     const float *x, *packed;
 } ranked_samples;
+
+/* Of a block, whose lanes are vectors vectors: a constant where it is made. */
+typedef struct ranked_pass {
+    size_t vectors;
+    const ranked_samples *x;
+    const lane_block *block;
+    float (*results)[2 * LANES];
+} ranked_pass;
 
 /* Results of LANES outputs for two vectors of samples, and where those of the samples [first, first + count) go. */
 LFD_INLINE void ranked_store(const lfd_shape *s, float (*from)[2 * LANES], size_t o, size_t first, size_t count,
@@ -129,20 +167,23 @@ LFD_INLINE uint32_t ranked_open(size_t vectors, const vf *maxima, const vf *abov
     return open;
 }
 
-/* One slice of a row raises its maxima; the first one makes them. Returns the samples that may still gain. */
-LFD_INLINE uint32_t ranked_slice(const lfd_slice *slice, int is_first, size_t vectors, const ranked_samples *x,
-                                 const lane_block *block, float *results) {
+/* Raises the maxima. */
+LFD_INLINE uint32_t ranked_slice(const void *of, const lfd_slice *slice, size_t r, int is_first) {
+    const ranked_pass *pass = of;
+    const ranked_samples *x = pass->x;
+    const size_t vectors = pass->vectors;
+    float *results = pass->results[r];
     vf maxima[2];
     for (size_t v = 0; v < vectors; ++v) maxima[v] = is_first ? vf_set(0.0f) : vf_load(results + v * LANES);
     LFD_UNROLL
     for (size_t i = 0; i < LFD_SLICE; ++i) {
-        const float *samples = x->packed + slice->column[i] * x->lanes + block->first;
+        const float *samples = x->packed + slice->column[i] * x->lanes + pass->block->first;
         const vf w = vf_set(slice->w[i]);
         for (size_t v = 0; v < vectors; ++v)
             maxima[v] = vf_max_magnitude(maxima[v], vf_difference(vf_load(samples + v * LANES), w));
     }
     for (size_t v = 0; v < vectors; ++v) vf_store(results + v * LANES, maxima[v]);
-    return ranked_open(vectors, maxima, block->above, slice->rest);
+    return ranked_open(vectors, maxima, pass->block->above, slice->rest);
 }
 
 /* max over columns of |x - w|. */
@@ -177,39 +218,18 @@ LFD_INLINE size_t ranked_finish(const lfd_shape *s, uint32_t open, size_t first,
     return terms;
 }
 
-/* The next slice of all open rows. Returns how many there were; samples: of each row that stays open. */
-LFD_INLINE size_t ranked_step(open_rows *open, const lfd_slice *slices, int is_first, size_t vectors,
-                              const ranked_samples *x, const lane_block *block, float (*results)[2 * LANES],
-                              uint32_t *samples) {
-    const size_t count = open->count;
-    size_t kept = 0;
-    for (size_t i = 0; i < count; ++i) {
-        const size_t r = open_row(open, i, slices);
-        samples[kept] = ranked_slice(&slices[r], is_first, vectors, x, block, results[r]);
-        kept = keep_row(open, kept, r, samples[kept] != 0);
-    }
-    open->count = kept;
-    return count;
-}
-
-/* rows rows of w from row o on against a block of vectors vectors. Returns the terms. */
-LFD_INLINE size_t ranked_rows(const lfd_shape *s, const lfd_ranked *ranked, size_t o, size_t rows, size_t vectors,
-                              const ranked_samples *x, const lane_block *block, const float *w,
-                              float (*results)[2 * LANES]) {
-    const lfd_slice *slices = ranked->slices + o;
+/* rows rows of w from row o on against a block. Returns the terms. */
+LFD_INLINE size_t ranked_rows(const lfd_shape *s, const lfd_ranked *ranked, size_t o, size_t rows,
+                              const ranked_pass *pass, const float *w) {
+    const lane_block *block = pass->block;
     uint32_t samples[RANKED_ROWS];
     open_rows open;
-    size_t visits = 0, terms = 0;
-    open_all(&open, rows);
-    memset(samples, 0xff, rows * sizeof *samples); /* should there be no slices */
-    for (size_t k = 0; k < ranked->count && open.count > 0; ++k, slices += ranked->stride)
-        visits += k == 0 ? ranked_step(&open, slices, 1, vectors, x, block, results, samples)
-                         : ranked_step(&open, slices, 0, vectors, x, block, results, samples);
+    size_t terms = take_all_slices(ranked, o, rows, ranked_slice, pass, &open, samples) * LFD_SLICE * block->count;
     for (size_t i = 0; i < open.count; ++i) {
         const size_t r = open.row[i];
-        terms += ranked_finish(s, samples[i], block->first, block->count, o + r, x->x, w, results[r]);
+        terms += ranked_finish(s, samples[i], block->first, block->count, o + r, pass->x->x, w, pass->results[r]);
     }
-    return terms + visits * LFD_SLICE * block->count;
+    return terms;
 }
 
 /* All rows of w against the samples from first on: two vectors of them or one. */
@@ -218,10 +238,11 @@ LFD_INLINE size_t ranked_block(const lfd_shape *s, const lfd_ranked *ranked, siz
     lane_block block = {.first = first, .count = smaller(vectors * LANES, s->batch - first)};
     float results[RANKED_ROWS][2 * LANES];
     size_t terms = 0;
+    const ranked_pass pass = {vectors, x, &block, results};
     for (size_t v = 0; v < vectors; ++v) block.above[v] = vf_load(above + first + v * LANES);
     for (size_t o = 0; o < s->n_out; o += RANKED_ROWS) {
         const size_t rows = smaller(RANKED_ROWS, s->n_out - o);
-        terms += ranked_rows(s, ranked, o, rows, vectors, x, &block, w, results);
+        terms += ranked_rows(s, ranked, o, rows, &pass, w);
         for (size_t r = 0; r < rows; r += LANES) ranked_store(s, results + r, o + r, first, block.count, y);
     }
     return terms;
@@ -296,9 +317,19 @@ typedef struct interval_samples {
     const float *xl, *xu, *packed_l, *packed_u, *above, *below;
 } interval_samples;
 
-/* As ranked_slice; lowest are the smallest terms, not yet negated. */
-LFD_INLINE uint32_t interval_slice(const lfd_slice *slice, int is_first, size_t vectors, const interval_samples *x,
-                                   const lane_block *block, float *lowest, float *highest) {
+/* Of a block, as ranked_pass; until all slices are taken lower has the smallest terms, not yet negated. */
+typedef struct interval_pass {
+    size_t vectors;
+    const interval_samples *x;
+    const lane_block *block;
+    float (*lower)[2 * LANES], (*upper)[2 * LANES];
+} interval_pass;
+
+LFD_INLINE uint32_t interval_slice(const void *of, const lfd_slice *slice, size_t r, int is_first) {
+    const interval_pass *pass = of;
+    const interval_samples *x = pass->x;
+    const size_t vectors = pass->vectors;
+    float *lowest = pass->lower[r], *highest = pass->upper[r];
     vf low[2], high[2];
     for (size_t v = 0; v < vectors; ++v) {
         low[v] = is_first ? vf_set(0.0f) : vf_load(lowest + v * LANES);
@@ -306,7 +337,7 @@ LFD_INLINE uint32_t interval_slice(const lfd_slice *slice, int is_first, size_t 
     }
     LFD_UNROLL
     for (size_t i = 0; i < LFD_SLICE; ++i) {
-        const size_t at = slice->column[i] * x->lanes + block->first;
+        const size_t at = slice->column[i] * x->lanes + pass->block->first;
         const vf w = vf_set(slice->w[i]);
         for (size_t v = 0; v < vectors; ++v) {
             const vf t1 = vf_difference(w, vf_load(x->packed_l + at + v * LANES));
@@ -319,7 +350,7 @@ LFD_INLINE uint32_t interval_slice(const lfd_slice *slice, int is_first, size_t 
         vf_store(lowest + v * LANES, low[v]);
         vf_store(highest + v * LANES, high[v]);
     }
-    return interval_open(vectors, high, low, block, slice->rest);
+    return interval_open(vectors, high, low, pass->block, slice->rest);
 }
 
 static void whole_interval(size_t n, const float *xl, const float *xu, const float *w, float *lower, float *upper) {
@@ -370,40 +401,20 @@ LFD_INLINE void interval_signs(size_t rows, size_t vectors, float (*lower)[2 * L
         }
 }
 
-/* As ranked_step. */
-LFD_INLINE size_t interval_step(open_rows *open, const lfd_slice *slices, int is_first, size_t vectors,
-                                const interval_samples *x, const lane_block *block, float (*lower)[2 * LANES],
-                                float (*upper)[2 * LANES], uint32_t *samples) {
-    const size_t count = open->count;
-    size_t kept = 0;
-    for (size_t i = 0; i < count; ++i) {
-        const size_t r = open_row(open, i, slices);
-        samples[kept] = interval_slice(&slices[r], is_first, vectors, x, block, lower[r], upper[r]);
-        kept = keep_row(open, kept, r, samples[kept] != 0);
-    }
-    open->count = kept;
-    return count;
-}
-
 /* As ranked_rows. */
-LFD_INLINE size_t interval_rows(const lfd_shape *s, const lfd_ranked *ranked, size_t o, size_t rows, size_t vectors,
-                                const interval_samples *x, const lane_block *block, const float *w,
-                                float (*lower)[2 * LANES], float (*upper)[2 * LANES]) {
-    const lfd_slice *slices = ranked->slices + o;
+LFD_INLINE size_t interval_rows(const lfd_shape *s, const lfd_ranked *ranked, size_t o, size_t rows,
+                                const interval_pass *pass, const float *w) {
+    const lane_block *block = pass->block;
     uint32_t samples[INTERVAL_ROWS];
     open_rows open;
-    size_t visits = 0, terms = 0;
-    open_all(&open, rows);
-    memset(samples, 0xff, rows * sizeof *samples);
-    for (size_t k = 0; k < ranked->count && open.count > 0; ++k, slices += ranked->stride)
-        visits += k == 0 ? interval_step(&open, slices, 1, vectors, x, block, lower, upper, samples)
-                         : interval_step(&open, slices, 0, vectors, x, block, lower, upper, samples);
-    if (ranked->count > 0) interval_signs(rows, vectors, lower, upper);
+    size_t terms = take_all_slices(ranked, o, rows, interval_slice, pass, &open, samples) * LFD_SLICE * block->count;
+    if (ranked->count > 0) interval_signs(rows, pass->vectors, pass->lower, pass->upper);
     for (size_t i = 0; i < open.count; ++i) {
         const size_t r = open.row[i];
-        terms += interval_finish(s, samples[i], x, block->first, block->count, o + r, w, lower[r], upper[r]);
+        terms += interval_finish(s, samples[i], pass->x, block->first, block->count, o + r, w, pass->lower[r],
+                                 pass->upper[r]);
     }
-    return terms + visits * LFD_SLICE * block->count;
+    return terms;
 }
 
 /* As ranked_block. */
@@ -411,6 +422,7 @@ LFD_INLINE size_t interval_block(const lfd_shape *s, const lfd_ranked *ranked, s
                                  const interval_samples *x, const float *w, float *yl, float *yu) {
     lane_block block = {.first = first, .count = smaller(vectors * LANES, s->batch - first)};
     float lower[INTERVAL_ROWS][2 * LANES], upper[INTERVAL_ROWS][2 * LANES];
+    const interval_pass pass = {vectors, x, &block, lower, upper};
     size_t terms = 0;
     for (size_t v = 0; v < vectors; ++v) {
         block.above[v] = vf_load(x->above + first + v * LANES);
@@ -418,7 +430,7 @@ LFD_INLINE size_t interval_block(const lfd_shape *s, const lfd_ranked *ranked, s
     }
     for (size_t o = 0; o < s->n_out; o += INTERVAL_ROWS) {
         const size_t rows = smaller(INTERVAL_ROWS, s->n_out - o);
-        terms += interval_rows(s, ranked, o, rows, vectors, x, &block, w, lower, upper);
+        terms += interval_rows(s, ranked, o, rows, &pass, w);
         for (size_t r = 0; r < rows; r += LANES) {
             ranked_store(s, lower + r, o + r, first, block.count, yl);
             ranked_store(s, upper + r, o + r, first, block.count, yu);
