@@ -35,6 +35,10 @@ if "$bench" --quick --json "$folder/rows" >"$folder/table" 2>"$folder/errors"; t
         grep -q "\"op\": \"$op\"" "$folder/rows" || fail "no row of $op"
         grep -q "^$op " "$folder/table" || fail "no $op in the table"
     done
+    grep '"op": "linf_forward", "isa": "avx[0-9]*", "threads": 1,' "$folder/rows" | grep -qv '"of_limit": ' &&
+        fail 'a row of linf_forward without its limit'
+    grep '"op": "l[a-z_]*"' "$folder/rows" | grep '"isa": "ref"' | grep -q '"of_limit": ' && fail 'a limit of the reference'
+    grep -q '"op": "certify_pruned".*"B": 1,.*"faster_in_a_row": ' "$folder/rows" || fail 'no single images in a row'
     [ "$(grep -cE '^[a-z0-9_]+ +(ref|avx2|avx512) ' "$folder/table")" -eq "$(wc -l <"$folder/rows")" ] ||
         fail 'the table and the file have different rows'
 else
