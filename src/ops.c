@@ -3,6 +3,7 @@
 #include "cut.h"
 
 #include <math.h> /* isinf */
+#include <string.h>
 
 /* One operator over a grid of tiles: groups x batch blocks x output blocks x column blocks. Each operator cuts the
  * directions in which its results are independent and leaves the others whole, so that the cut decides no bit. */
@@ -348,6 +349,22 @@ void lfd_running_mean(size_t channels, float momentum, const float *mean, float 
 }
 
 /* ---- plain arrays ----------------------------------------------------------------------------------------------- */
+
+typedef struct zero_job {
+    size_t n;
+    float *x;
+} zero_job;
+
+static void zero_block(void *data, size_t index) {
+    const zero_job *job = data;
+    const size_t start = index * ELEMENT_BLOCK;
+    memset(job->x + start, 0, smaller(ELEMENT_BLOCK, job->n - start) * sizeof *job->x);
+}
+
+void lfd_zero(linfdist_context *context, size_t n, float *x) {
+    zero_job job = {n, x};
+    lfd_parallel_for(context, zero_block, &job, (n + ELEMENT_BLOCK - 1) / ELEMENT_BLOCK);
+}
 
 typedef struct adam_job {
     const lfd_kernels *kernels;

@@ -43,6 +43,7 @@ void lfd_channel_shift(linfdist_context *context, size_t batch, size_t channels,
                        const float *shift, float *y);
 /* running = (1 - momentum) running + momentum mean. */
 void lfd_running_mean(size_t channels, float momentum, const float *mean, float *running);
+void lfd_zero(linfdist_context *context, size_t n, float *x);
 void lfd_adam_apply(linfdist_context *context, const lfd_adam *adam, size_t n, const float *grad, float *w, float *m,
                     float *v);
 /* Constants of step t >= 1. */

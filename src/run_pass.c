@@ -406,9 +406,8 @@ static void backward_task(void *data, size_t unused) {
 }
 
 void lfd_run_clear_gradients(linfdist_run *run) {
-    for (int64_t i = 0; run->gradients && i < run->model->tensor_count; ++i) {
-        if (run->gradients[i]) memset(run->gradients[i], 0, run->model->tensors[i].count * sizeof(float));
-    }
+    for (int64_t i = 0; run->gradients && i < run->model->tensor_count; ++i)
+        if (run->gradients[i]) lfd_zero(run->context, run->model->tensors[i].count, run->gradients[i]);
     run->gradient_state = LFD_GRADIENTS_ZERO;
 }
 

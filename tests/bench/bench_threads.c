@@ -87,12 +87,14 @@ static double rate_of_threads(work w, int calls) {
     return calls / (time_passed() - start);
 }
 
-/* Samples of sgemm in the processes, the work in the processes and the work on threads, one after the other. */
+/* Samples of sgemm in the processes, the work in the processes and the work on threads, one after the other. A sample
+ * is several calls, as in a program at work: the first finds the threads asleep and the caches full of the others'
+ * arrays. */
 static void measure(job *j, processes *others, work w, int threads, row *r) {
     double of_threads[TIMING_MOST], of_processes[TIMING_MOST], efficiency[TIMING_MOST], sgemm[TIMING_MOST],
         ratios[TIMING_MOST];
     const int samples = (int)j->s->repeats;
-    const double seconds = j->s->quick ? 0.0 : 0.02;
+    const double seconds = j->s->quick ? 0.0 : 0.2;
     const int calls = (int)fmax(1.0, fmin(MOST_CALLS, ceil(seconds * rate_of_threads(w, 1))));
     for (int i = 0; i < samples; ++i) {
         sgemm[i] = 1.0 / processes_rate(others, WORK_SGEMM, calls);
