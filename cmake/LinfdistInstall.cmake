@@ -15,7 +15,20 @@ install(FILES
     "${CMAKE_CURRENT_BINARY_DIR}/linfdist-config.cmake" "${CMAKE_CURRENT_BINARY_DIR}/linfdist-config-version.cmake"
     DESTINATION ${package_dir})
 
-# Relative to the .pc file, so that an installed tree can be moved.
-file(RELATIVE_PATH pc_prefix "/prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/prefix")
+# Relative to the .pc file, so that an installed tree can be moved, unless a folder was given as an absolute one.
+function(pc_folder variable folder)
+    if(NOT IS_ABSOLUTE "${folder}")
+        string(PREPEND folder "\${prefix}/")
+    endif()
+    set(${variable} "${folder}" PARENT_SCOPE)
+endfunction()
+if(IS_ABSOLUTE "${CMAKE_INSTALL_LIBDIR}")
+    set(pc_prefix "${CMAKE_INSTALL_PREFIX}")
+else()
+    file(RELATIVE_PATH pc_prefix "/prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/prefix")
+    string(PREPEND pc_prefix "\${pcfiledir}/")
+endif()
+pc_folder(pc_libdir "${CMAKE_INSTALL_LIBDIR}")
+pc_folder(pc_includedir "${CMAKE_INSTALL_INCLUDEDIR}")
 configure_file(cmake/linfdist.pc.in linfdist.pc @ONLY)
 install(FILES "${CMAKE_CURRENT_BINARY_DIR}/linfdist.pc" DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

@@ -69,7 +69,7 @@ set(linfdist_sources
     src/layers/layer.c
     src/layers/linear.c
     src/layers/mean_shift.c)
-set(linfdist_definitions LINFDIST_BUILD)
+set(linfdist_definitions)
 foreach(isa IN LISTS linfdist_isas)
     set(source "${CMAKE_CURRENT_SOURCE_DIR}/lib/isa/${isa}.c")
     list(APPEND linfdist_sources ${source})

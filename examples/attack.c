@@ -48,7 +48,7 @@ static int parse(options *o, int argc, char **argv, problem *what) {
         return problem_set(what, "--%s is needed; --help lists all flags", o->model ? "eps" : "model");
     if (parse_method(o->method, &o->attack.method, what) != 0) return -1;
     if (parse_list("eps", o->eps, 0, 1000, &o->radii, what) != 0) return -1;
-    return parse_list("p", o->p, 1, INFINITY, &o->attack.p, what);
+    return parse_norms("p", o->p, &o->attack.p, what);
 }
 
 static void print_row(const char *name, const bracket *b, int64_t count) {

@@ -29,6 +29,15 @@ static const char methods_help[] =
     "          it holds up to rounding, of the order of 2^-22 times the largest activation for each layer.\n"
     "interval  bounds of the ball clamped to valid pixels: exact for the floating-point net, and slower.\n";
 
+/* Without --attack they would do nothing. */
+static int refuse_attack_flags(arg *flags, size_t count, problem *what) {
+    static const char *const names[] = {"steps", "restarts", "start-seed"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; ++i)
+        if (args_find(flags, count, names[i], strlen(names[i]))->origin == ARG_GIVEN)
+            return problem_set(what, "--%s is of the attack, and there is no --attack", names[i]);
+    return 0;
+}
+
 /* 0; 1 after --help; -1. */
 static int parse(options *o, int argc, char **argv, problem *what) {
     arg flags[] = {
@@ -59,7 +68,8 @@ static int parse(options *o, int argc, char **argv, problem *what) {
         return problem_set(what, "--%s is needed; --help lists all flags", o->model ? "eps" : "model");
     if (parse_method(o->method, &o->attack.method, what) != 0) return -1;
     if (parse_list("eps", o->eps, 0, 1000, &o->radii, what) != 0) return -1;
-    return o->gradients ? parse_list("attack", o->gradients, 1, INFINITY, &o->attack.p, what) : 0;
+    return o->gradients ? parse_norms("attack", o->gradients, &o->attack.p, what)
+                        : refuse_attack_flags(flags, count, what);
 }
 
 static int write_rows(const options *o, const linfdist_certifier *certifier, const dataset *data, int64_t count,

@@ -1,6 +1,6 @@
 /* The training loop from the parts: yours to change. As it stands it ends with the same model bytes as
- *   train --data DATA --out OUT --recipe digits --depth 3 --width 64 --epochs 0,0,2,T-1,T --seed 1
- * usage: custom_loop DATA OUT [T]     such as: custom_loop digits model.safetensors 16 */
+ *   train --data DATA --out OUT --recipe digits --depth 3 --width 64 --epochs 0,0,2,EPOCHS-1,EPOCHS --seed 1
+ * usage: custom_loop DATA OUT [EPOCHS]     such as: custom_loop digits model.safetensors 16 */
 #include <linfdist/linfdist.h>
 
 #include "batch.h"
@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define SEED 1
 #define BATCH 64
@@ -83,10 +84,12 @@ static void train(linfdist_model *model, const dataset *data, batches *source, i
 }
 
 int main(int argc, char **argv) {
+    static const char usage[] = "usage: custom_loop DATA OUT [EPOCHS]\n";
     char end = '\0', *rest = &end;
+    if (argc == 2 && strcmp(argv[1], "--help") == 0) return printf("%s", usage) < 0;
     int64_t epochs = argc > 3 ? strtoll(argv[3], &rest, 10) : 16;
     if (argc < 3 || argc > 4 || *rest || epochs < 4 || epochs > 1000000) {
-        fprintf(stderr, "usage: custom_loop DATA OUT [EPOCHS]\n");
+        fputs(usage, stderr);
         return 2;
     }
     dataset data;

@@ -42,7 +42,7 @@ static int parse(options *o, int argc, char **argv, problem *what) {
     }
     if (status != 0) return status;
     if (!o->model) return problem_set(what, "--model is needed; --help lists all flags");
-    return parse_list("p", o->p, 1, INFINITY, &o->list, what);
+    return parse_norms("p", o->p, &o->list, what);
 }
 
 /* The estimates at one p. */

@@ -6,6 +6,13 @@ set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 . "$root/cmake/setup.sh"
 
+case ${1:-} in
+--help | -h)
+    echo 'usage: sh examples/quickstart.sh [flags of train, such as --seed 7; build/bin/train --help lists them]'
+    exit 0
+    ;;
+esac
+
 # certify must look at the model and the digits of this training.
 model=$build/quickstart.safetensors
 data=digits
@@ -27,6 +34,9 @@ done
 # shellcheck disable=SC2046 # one word per package
 install_packages $(missing_packages)
 configure_and_build train certify
+case ${1:-} in
+--list-recipes) exec "$build/bin/train" --list-recipes ;;
+esac
 
 echo
 echo "Training on $data, seed $seed:"

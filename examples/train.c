@@ -300,6 +300,8 @@ static int report(trainer *t) {
 static int work(trainer *t) {
     int status = prepare(t);
     if (status != 0) return status;
+    if (!t->chosen.out && !t->chosen.checkpoint)
+        fprintf(stderr, "train: without --out and --checkpoint the model will not be kept\n");
     catch_signals();
     if (train(t) != 0) return EXIT_FAILURE;
     if (stop_signal && steps_done(t) < t->bar.total) {

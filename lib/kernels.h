@@ -1,9 +1,10 @@
 /* The kernel floor's contract: one table of functions per instruction set.
  *
  * Every function is pure: no allocation, no threads, no errors. Preconditions (checked by the object floor): pointers
- * valid, magnitudes at most LFD_LIMIT, p in [1, 1000] or infinity. Sizes may be 0. Every instruction set gives the same
- * bits: lanes run over independent results (or over terms of an exact maximum), every sum runs over its index in
- * ascending order, and products are never fused with sums. docs/numerics.md has the rules.
+ * valid, magnitudes at most LFD_LIMIT (at p = infinity 2^126, where certificates end), p in [1, 1000] or infinity.
+ * Sizes may be 0, but for the batch of the ranked kernels. Every instruction set gives the same bits: lanes run over
+ * independent results (or over terms of an exact maximum), every sum runs over its index in ascending order, and
+ * products are never fused with sums. docs/numerics.md has the rules.
  *
  * Callers tile: forward kernels over blocks of rows of x and w, lp_backward over column ranges, the scatter kernels
  * over rows of x or rows of w. Tiling never changes a bit. */
@@ -14,6 +15,7 @@
 #include <stdint.h>
 
 /* Largest magnitude accepted in inputs: 2^100 leaves room for sums over 2^20 terms at p = 1. */
+enum { LFD_LIMIT_EXPONENT = 100 };
 #define LFD_LIMIT 0x1p100f
 
 /* x: batch x n_in, w: n_out x n_in, y: batch x n_out, row-major. Gradients and argmaxes have the strides of what they
@@ -72,7 +74,7 @@ typedef struct lfd_slice {
 } lfd_slice;
 _Static_assert(sizeof(lfd_slice) == 64, "a slice is a cache line");
 
-/* At least the real number that was rounded to value: one float further. */
+/* At least the real number that was rounded to value: one float further, or two. */
 static inline float lfd_raised(float value) {
     return value + (value < 0.0f ? -value : value) * 0x1p-23f;
 }

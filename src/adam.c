@@ -71,7 +71,7 @@ linfdist_status linfdist_adam_update(linfdist_context *context, const linfdist_a
     LFD_TRY(lfd_check_number("lr", lr, 0, (double)LFD_LIMIT));
     LFD_TRY(lfd_check_decay_rate(lr, read.weight_decay));
     const size_t count = (size_t)n;
-    LFD_TRY(lfd_check_matrix(context, gradient, 1, count, count, "gradient"));
+    LFD_TRY(lfd_check_gradient(context, gradient, 1, count, "gradient"));
     LFD_TRY(lfd_check_matrix(context, w, 1, count, count, "w"));
     LFD_TRY(lfd_check_matrix(context, m, 1, count, count, "m"));
     LFD_TRY(lfd_check_matrix(context, v, 1, count, count, "v"));

@@ -87,11 +87,12 @@ linfdist_status lfd_ascent_forward(lfd_ascent *ascent, float p, int input) {
 static void move_task(void *data, size_t k) {
     const lfd_ascent *ascent = data;
     const size_t n = ascent->units->n_in, first = ascent->open[k] * n;
+    const double step = ascent->eps * ascent->step_fraction;
     for (size_t i = 0; i < n; ++i) {
         const float slope = ascent->gradient[k * n + i];
         const double sign = (slope > 0.0f) - (slope < 0.0f);
-        ascent->x[first + i] = clipped((double)ascent->x[first + i] + sign * ascent->step_size,
-                                       ascent->lower[first + i], ascent->upper[first + i]);
+        ascent->x[first + i] =
+            clipped((double)ascent->x[first + i] + sign * step, ascent->lower[first + i], ascent->upper[first + i]);
     }
 }
 

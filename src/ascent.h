@@ -16,7 +16,8 @@ typedef struct lfd_ascent {
     float *lower, *upper; /* their boxes */
     size_t *open;         /* the rows that still move; row open[k] is row k of the passes */
     size_t open_count;
-    double eps, step_size; /* in the units of x */
+    double eps;            /* in the units of x */
+    double step_fraction;  /* of eps, that a step goes */
     const float *gradient; /* of the last pass, open_count x n_in */
 } lfd_ascent;
 

@@ -43,7 +43,8 @@ linfdist_status linfdist_attack_options_init(linfdist_attack_options *options, s
 static linfdist_status check_surrogates(const linfdist_attack_options *o) {
     LFD_TRY(lfd_check_count("p_count", o->p_count, 0, P_MOST));
     if (o->p_count > 0 && !o->p) return lfd_fail(LINFDIST_ERROR_INVALID_ARGUMENT, "p is NULL");
-    for (int64_t i = 0; i < o->p_count; ++i) LFD_TRY(lfd_check_p("p", o->p[i]));
+    char name[LFD_INDEXED];
+    for (int64_t i = 0; i < o->p_count; ++i) LFD_TRY(lfd_check_p(lfd_indexed(name, "p", i), o->p[i]));
     return LINFDIST_OK;
 }
 
@@ -220,7 +221,7 @@ static linfdist_status allocate(attack *a, double eps_raw) {
     const double most = 2 * (double)LFD_LIMIT; /* further than any two pixels */
     LFD_TRY(lfd_ascent_alloc(&a->ascent, a->certifier->snapshot, &a->units, rows));
     a->ascent.eps = eps_raw < most ? eps_raw : most;
-    a->ascent.step_size = a->ascent.eps * a->options.step_fraction;
+    a->ascent.step_fraction = a->options.step_fraction;
     LFD_TRY(lfd_alloc_floats(a->certifier->context, a->n, a->units.n_in, "adversarial pixels", &a->worst));
     LFD_TRY(lfd_alloc_zero(a->certifier->context, a->n, sizeof(sample), "samples", &memory));
     a->samples = memory;

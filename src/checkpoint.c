@@ -19,11 +19,12 @@ static const char *name_moment(moment_name name, char moment, const lfd_tensor *
 
 /* Finite, and second moments not negative: anything else would reach the weights at the next step. */
 static linfdist_status check_moments(const char *name, const float *data, size_t count, float lowest) {
+    char text[32];
     for (size_t i = 0; i < count; ++i) {
-        if (!isfinite(data[i])) {
-            return lfd_fail(LINFDIST_ERROR_NOT_FINITE, "entry %zu of %s is not finite", i, name);
-        }
-        if (data[i] < lowest) return lfd_fail(LINFDIST_ERROR_RANGE, "entry %zu of %s is negative", i, name);
+        if (isfinite(data[i]) && data[i] >= lowest) continue;
+        const int finite = isfinite(data[i]);
+        return lfd_fail(finite ? LINFDIST_ERROR_RANGE : LINFDIST_ERROR_NOT_FINITE, "entry %zu of %s is %s, must be %s",
+                        i, name, lfd_format_double(text, (double)data[i]), finite ? "at least 0" : "finite");
     }
     return LINFDIST_OK;
 }

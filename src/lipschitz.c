@@ -128,7 +128,7 @@ static linfdist_status allocate(estimation *e) {
     const size_t rows = e->pairs < CHUNK ? e->pairs : CHUNK;
     LFD_TRY(lfd_ascent_alloc(&e->ascent, e->snapshot, &e->plain, rows));
     e->ascent.eps = e->options.eps_normalized;
-    e->ascent.step_size = e->ascent.eps * e->options.step_fraction;
+    e->ascent.step_fraction = e->options.step_fraction;
     LFD_TRY(lfd_alloc_floats(context, rows, e->raw.n_in, "normalized pixels", &e->centre));
     LFD_TRY(lfd_alloc_floats(context, rows, 1, "outputs", &e->at));
     LFD_TRY(lfd_alloc_zero(context, e->pairs, sizeof(double), "estimates", &memory));

@@ -33,10 +33,7 @@ static int64_t features_of(const lfd_extent *extent) {
 
 /* Completes the spec for what the layers before it put out. */
 static linfdist_status resolve_layer(lfd_layer_spec *spec, int64_t index, const lfd_extent *in) {
-    if (!memchr(spec->name, '\0', sizeof spec->name) || spec->name[0] == '\0') {
-        return lfd_fail(LINFDIST_ERROR_INVALID_ARGUMENT, "layer %lld: its name must have 1 to %zu bytes",
-                        (long long)index, sizeof spec->name - 1);
-    }
+    LFD_TRY(lfd_layer_check_name(spec->name, sizeof spec->name, index));
     const struct lfd_layer_ops *ops = lfd_layer_find(spec->kind);
     if (!ops) {
         return lfd_fail(LINFDIST_ERROR_INVALID_ARGUMENT, "layer %s: unknown kind %d", spec->name, (int)spec->kind);

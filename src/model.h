@@ -12,9 +12,9 @@ struct lfd_layer_ops;
 
 /* A parameter or a buffer. Trainable tensors have gradients; running means do not. */
 typedef struct lfd_tensor {
-    char name[64];
-    int32_t role; /* LINFDIST_ROLE_* */
-    int lp_rows;  /* weights whose rows are points of an l_p space: they have a weight decay of their own */
+    char name[72]; /* a layer's and the longest suffix, ".mean_shift.running_mean" */
+    int32_t role;  /* LINFDIST_ROLE_* */
+    int lp_rows;   /* weights whose rows are points of an l_p space: they have a weight decay of their own */
     int32_t dims;
     int64_t shape[LINFDIST_MAX_DIMS];
     size_t count;
@@ -90,11 +90,7 @@ linfdist_status lfd_tensor_view(const lfd_tensor *tensor, float *data, linfdist_
 int lfd_tensor_trains(const lfd_tensor *tensor);
 /* index in [0, tensor_count), RANGE otherwise. */
 linfdist_status lfd_model_check_tensor_index(const linfdist_model *model, int64_t index);
-/* NOT_FINITE, naming the tensor, unless every number of data (the model's tensor or something of its shape; what says
- * which) is finite and at most LFD_LIMIT. */
-linfdist_status lfd_tensor_check(linfdist_context *context, const lfd_tensor *tensor, const float *data,
-                                 const char *what);
-/* Every tensor of the model is finite. */
+/* NOT_FINITE, naming the tensor, unless every number of every tensor is finite and at most LFD_LIMIT. */
 linfdist_status lfd_model_check_finite(const linfdist_model *model);
 /* Zeroed rows x columns of 4-byte numbers, the product checked. */
 linfdist_status lfd_alloc_floats(const linfdist_context *context, size_t rows, size_t columns, const char *what,

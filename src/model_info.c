@@ -1,7 +1,6 @@
 /* What a model shows: sizes, layers, tensors by index and name, data statistics. */
 #include <math.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "model.h"
@@ -47,18 +46,11 @@ linfdist_status lfd_model_find_index(const linfdist_model *model, const char *na
     return LINFDIST_OK;
 }
 
-linfdist_status lfd_tensor_check(linfdist_context *context, const lfd_tensor *tensor, const float *data,
-                                 const char *what) {
-    char name[96];
-    size_t rows = (size_t)tensor->shape[0];
-    size_t columns = tensor->count / rows;
-    (void)snprintf(name, sizeof name, "%s%s", what, tensor->name);
-    return lfd_check_matrix(context, data, rows, columns, columns, name);
-}
-
 linfdist_status lfd_model_check_finite(const linfdist_model *model) {
     for (int64_t i = 0; i < model->tensor_count; ++i) {
-        LFD_TRY(lfd_tensor_check(model->context, &model->tensors[i], model->tensors[i].data, ""));
+        const lfd_tensor *tensor = &model->tensors[i];
+        const size_t rows = (size_t)tensor->shape[0], columns = tensor->count / rows;
+        LFD_TRY(lfd_check_matrix(model->context, tensor->data, rows, columns, columns, tensor->name));
     }
     return LINFDIST_OK;
 }
@@ -162,15 +154,17 @@ static linfdist_status check_number(double value, const char *name) {
 
 /* The valid range must stay finite, and more than a point, in float and after normalization. */
 static linfdist_status check_range(const linfdist_statistics *s) {
-    char low[32], high[32], std[32];
+    char low[32], high[32], std[32], mean[32];
     int fits = s->std > 0.0 && (float)(s->high - s->low) > 0.0f;
-    for (int64_t c = 0; fits && c < s->channels; ++c) {
+    int64_t c = 0;
+    for (; fits && c < s->channels; ++c)
         fits = fabs((s->low - s->mean[c]) / s->std) <= (double)LFD_LIMIT &&
                fabs((s->high - s->mean[c]) / s->std) <= (double)LFD_LIMIT;
-    }
     if (fits) return LINFDIST_OK;
-    return lfd_fail(LINFDIST_ERROR_RANGE, "low is %s, high %s, std %s: needs low < high, std > 0 and a finite range",
-                    lfd_format_double(low, s->low), lfd_format_double(high, s->high), lfd_format_double(std, s->std));
+    return lfd_fail(LINFDIST_ERROR_RANGE,
+                    "low is %s, high %s, std %s, mean %s: needs low < high, std > 0 and a finite range",
+                    lfd_format_double(low, s->low), lfd_format_double(high, s->high), lfd_format_double(std, s->std),
+                    lfd_format_double(mean, s->mean[c > 0 ? c - 1 : 0]));
 }
 
 static linfdist_status check_statistics(const linfdist_model *model, const linfdist_statistics *s) {
@@ -179,7 +173,8 @@ static linfdist_status check_statistics(const linfdist_model *model, const linfd
                         (long long)s->channels, (long long)model->channels);
     }
     if (!s->mean) return lfd_fail(LINFDIST_ERROR_INVALID_ARGUMENT, "statistics->mean is NULL");
-    for (int64_t c = 0; c < s->channels; ++c) LFD_TRY(check_number(s->mean[c], "a mean of the statistics"));
+    char name[LFD_INDEXED];
+    for (int64_t c = 0; c < s->channels; ++c) LFD_TRY(check_number(s->mean[c], lfd_indexed(name, "mean", c)));
     LFD_TRY(check_number(s->std, "std of the statistics"));
     LFD_TRY(check_number(s->low, "low of the statistics"));
     LFD_TRY(check_number(s->high, "high of the statistics"));

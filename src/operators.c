@@ -131,7 +131,10 @@ linfdist_status linfdist_distance_forward(linfdist_context *context, const linfd
     LFD_REQUIRE(y);
     LFD_TRY(read_shape(shape, &dims));
     LFD_TRY(lfd_check_p("p", p));
-    if (argmax && !isinf(p)) return lfd_fail(LINFDIST_ERROR_INVALID_ARGUMENT, "argmax must be NULL at finite p");
+    char text[32];
+    if (argmax && !isinf(p))
+        return lfd_fail(LINFDIST_ERROR_INVALID_ARGUMENT, "p is %s, and argmax must be NULL at finite p",
+                        lfd_format_double(text, (double)p));
     LFD_TRY(check_x(context, &dims, x, "x"));
     LFD_TRY(check_w(context, &dims, w, "w"));
     lfd_distance_forward(context, &dims, p, x, w, y, argmax);

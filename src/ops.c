@@ -2,7 +2,7 @@
 
 #include "cut.h"
 
-#include <math.h> /* isinf */
+#include <math.h> /* isinf, ldexpf */
 #include <string.h>
 
 /* One operator over a grid of tiles: groups x batch blocks x output blocks x column blocks. Each operator cuts the
@@ -427,12 +427,23 @@ size_t lfd_first_outside(linfdist_context *context, const float *x, size_t rows,
     return atomic_load(&job.first);
 }
 
-linfdist_status lfd_check_matrix(linfdist_context *context, const float *x, size_t rows, size_t columns, size_t stride,
-                                 const char *name) {
-    const size_t found = lfd_first_outside(context, x, rows, columns, stride, -LFD_LIMIT, LFD_LIMIT);
+static linfdist_status check_magnitudes(linfdist_context *context, const float *x, size_t rows, size_t columns,
+                                        size_t stride, int exponent, const char *name) {
+    const float most = ldexpf(1.0f, exponent);
+    const size_t found = lfd_first_outside(context, x, rows, columns, stride, -most, most);
     if (found == SIZE_MAX) return LINFDIST_OK;
     char value[32];
-    return lfd_fail(LINFDIST_ERROR_NOT_FINITE, "%s is %s at row %llu, column %llu, must be finite and at most 2^100",
+    return lfd_fail(LINFDIST_ERROR_NOT_FINITE, "%s is %s at row %llu, column %llu, must be finite and at most 2^%d",
                     name, lfd_format_double(value, (double)x[found]), (unsigned long long)(found / stride),
-                    (unsigned long long)(found % stride));
+                    (unsigned long long)(found % stride), exponent);
+}
+
+linfdist_status lfd_check_matrix(linfdist_context *context, const float *x, size_t rows, size_t columns, size_t stride,
+                                 const char *name) {
+    return check_magnitudes(context, x, rows, columns, stride, LFD_LIMIT_EXPONENT, name);
+}
+
+linfdist_status lfd_check_gradient(linfdist_context *context, const float *x, size_t rows, size_t columns,
+                                   const char *name) {
+    return check_magnitudes(context, x, rows, columns, columns, LFD_GRADIENT_EXPONENT, name);
 }

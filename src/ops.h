@@ -67,6 +67,11 @@ size_t lfd_first_outside(linfdist_context *context, const float *x, size_t rows,
 linfdist_status lfd_check_matrix(linfdist_context *context, const float *x, size_t rows, size_t columns, size_t stride,
                                  const char *name);
 
+/* The same for gradients that Adam takes, of at most 2^LFD_GRADIENT_EXPONENT: it keeps their squares. */
+enum { LFD_GRADIENT_EXPONENT = 49 };
+linfdist_status lfd_check_gradient(linfdist_context *context, const float *x, size_t rows, size_t columns,
+                                   const char *name);
+
 /* x_lower and x_upper, fit numbers and nowhere inverted. */
 linfdist_status lfd_check_intervals(linfdist_context *context, const float *x_lower, const float *x_upper, size_t rows,
                                     size_t columns, size_t stride);

@@ -1,4 +1,6 @@
 /* Adam on a model's parameters. */
+#include <stdio.h>
+
 #include "model.h"
 #include "ops.h"
 #include "run.h"
@@ -60,6 +62,18 @@ static linfdist_status check_decay(const linfdist_adam_options *options, const l
     return LINFDIST_OK;
 }
 
+static linfdist_status check_gradients(const linfdist_optimizer *optimizer, const linfdist_run *run) {
+    for (int64_t i = 0; i < run->model->tensor_count; ++i) {
+        const lfd_tensor *tensor = &run->model->tensors[i];
+        const size_t rows = (size_t)tensor->shape[0];
+        char name[sizeof tensor->name + sizeof "gradient of "];
+        if (!run->gradients[i]) continue;
+        (void)snprintf(name, sizeof name, "gradient of %s", tensor->name);
+        LFD_TRY(lfd_check_gradient(optimizer->context, run->gradients[i], rows, tensor->count / rows, name));
+    }
+    return LINFDIST_OK;
+}
+
 static linfdist_status check_step(const linfdist_optimizer *optimizer, const linfdist_run *run, double lr,
                                   double scalar_lr) {
     const linfdist_model *model = optimizer->model;
@@ -77,11 +91,7 @@ static linfdist_status check_step(const linfdist_optimizer *optimizer, const lin
     LFD_TRY(lfd_check_number("scalar_lr", scalar_lr, 0.0, (double)LFD_LIMIT));
     LFD_TRY(check_decay(&optimizer->options, run, lr));
     if (optimizer->step == INT64_MAX) return lfd_fail(LINFDIST_ERROR_STATE, "the optimizer's steps are used up");
-    for (int64_t i = 0; i < model->tensor_count; ++i) {
-        if (!run->gradients[i]) continue;
-        LFD_TRY(lfd_tensor_check(optimizer->context, &model->tensors[i], run->gradients[i], "gradient of "));
-    }
-    return LINFDIST_OK;
+    return check_gradients(optimizer, run);
 }
 
 static void decay(const linfdist_optimizer *optimizer, const lfd_tensor *tensor, float p, double lr) {

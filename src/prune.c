@@ -11,8 +11,9 @@ enum { BUCKETS = 1024 };        /* of a row's bounds when it is ordered */
 enum { BLOCK = 32, HALF = 16 }; /* samples in the lanes */
 enum { FEW = 2 };               /* up to here samples pass one by one, */
 enum { ALONE_SHORTEST = 192 };  /* through rows that are at least so long; shorter ones stay dense */
-enum { STRIP = 16 };            /* outputs after which a tile may turn to the dense kernel, at first, */
-enum { STRIP_MOST = 2048 };     /* and later: as many as kernels take together */
+enum { STRIP = 16 };            /* outputs after which a tile may turn to the dense kernel, */
+enum { STRIP_GROWTH = 64 };     /* at first; each later one is so many times longer */
+enum { SHARED = 1 << 22 };      /* weights that are worth the waking of other threads for a sample or two */
 
 struct lfd_pruned {
     size_t count;      /* slices of a row */
@@ -237,14 +238,14 @@ static size_t terms_of(const pass *p, const tile *t) {
 static size_t run_strips(const pass *p, const tile *t) {
     const size_t end = t->out + t->count;
     tile strip = *t;
-    size_t visited = 0;
-    for (int dense = is_short(p); strip.out < end; strip.out += strip.count) {
+    size_t visited = 0, length = STRIP;
+    for (int dense = is_short(p); strip.out < end; strip.out += strip.count, length *= STRIP_GROWTH) {
         if (dense) {
             strip.count = end - strip.out;
             run_dense(p, &strip);
             return visited + terms_of(p, &strip);
         }
-        strip.count = smaller(strip.out == t->out ? STRIP : STRIP_MOST, end - strip.out);
+        strip.count = smaller(length, end - strip.out);
         const size_t terms = run_ranked(p, &strip);
         dense = terms > terms_of(p, &strip) / 2;
         visited += terms;
@@ -268,9 +269,8 @@ static size_t run(linfdist_context *context, pass *p, float *scratch) {
     p->n = d->n_in / d->groups;
     p->lanes = d->batch <= FEW ? 1 : d->batch <= HALF ? HALF : BLOCK;
     p->batch = cut_into(d->batch, BLOCK);
-    /* A sample or two are done before other threads are awake. */
-    p->out =
-        p->lanes == 1 ? whole(outputs) : cut_evenly(outputs, d->groups * p->batch.count, threads, 4 * STRIP, outputs);
+    const int alone = p->lanes == 1 && outputs * p->n < SHARED;
+    p->out = alone ? whole(outputs) : cut_evenly(outputs, d->groups * p->batch.count, threads, 4 * STRIP, outputs);
     atomic_init(&p->visited, 0);
     p->above = scratch;
     p->below = p->above + rows * d->groups;

@@ -294,6 +294,7 @@ static linfdist_status lipschitz_bounds(linfdist_run *run, double eps) {
                        .p = run->p,
                        .checked = 1};
     LFD_TRY(check_exact(run));
+    run->bounds_batch = 0; /* these may stand where those of linfdist_forward_bounds do */
     lfd_parallel_for(run->context, widen_row, &widen, run->batch);
     lfd_serial_for(forward_task, &job, 1);
     return job.status;

@@ -41,8 +41,9 @@ static linfdist_status check_epochs(const linfdist_schedule *s) {
     if (s->decay_count > 0 && !s->decay_epochs)
         return lfd_fail(LINFDIST_ERROR_INVALID_ARGUMENT, "decay_epochs is NULL, decay_count is %lld",
                         (long long)s->decay_count);
+    char name[LFD_INDEXED];
     for (int64_t i = 0; i < s->decay_count; ++i)
-        LFD_TRY(lfd_check_count("decay_epochs", s->decay_epochs[i], 0, INT64_MAX));
+        LFD_TRY(lfd_check_count(lfd_indexed(name, "decay_epochs", i), s->decay_epochs[i], 0, INT64_MAX));
     return LINFDIST_OK;
 }
 
@@ -98,9 +99,11 @@ static double eps_at(const linfdist_schedule *s, int64_t step) {
 static linfdist_status check_positive_eps(const linfdist_schedule *s) {
     LFD_TRY(lfd_check_count("positive_eps", s->positive_eps, 0, 1));
     if (!s->positive_eps || eps_at(s, 0) >= LFD_EPS_LEAST) return LINFDIST_OK;
+    char text[32];
     if (s->eps_finish <= s->eps_begin)
         return lfd_fail(LINFDIST_ERROR_INVALID_ARGUMENT,
-                        "eps_train_normalized is too small for a loss that divides by eps");
+                        "eps_train_normalized is %s, must be at least 2^-100 for a loss that divides by eps",
+                        lfd_format_double(text, s->eps_train_normalized));
     return lfd_fail(LINFDIST_ERROR_INVALID_ARGUMENT,
                     "eps_begin is %lld, eps_finish is %lld: eps would grow from 0, and the loss divides by it",
                     (long long)s->eps_begin, (long long)s->eps_finish);

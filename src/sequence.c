@@ -51,12 +51,11 @@ static linfdist_status check_fields(const linfdist_layer *layer, const struct lf
 
 static linfdist_status read_layer(const void *given, int64_t index, lfd_layer_spec *spec) {
     linfdist_layer layer = {0};
-    LFD_TRY(lfd_options_read(&layer, sizeof layer, sizeof layer, given, "layers"));
+    char name[LFD_INDEXED];
+    LFD_TRY(lfd_options_read(&layer, sizeof layer, sizeof layer, given, lfd_indexed(name, "layers", index)));
     if (!layer.name)
         return lfd_fail(LINFDIST_ERROR_INVALID_ARGUMENT, "the name of layers[%lld] is NULL", (long long)index);
-    if (strlen(layer.name) >= sizeof spec->name)
-        return lfd_fail(LINFDIST_ERROR_INVALID_ARGUMENT, "layer %lld: its name must have 1 to %zu bytes",
-                        (long long)index, sizeof spec->name - 1);
+    LFD_TRY(lfd_layer_check_name(layer.name, sizeof spec->name, index));
     const struct lfd_layer_ops *ops = lfd_layer_find(layer.kind);
     if (!ops)
         return lfd_fail(LINFDIST_ERROR_INVALID_ARGUMENT, "layer %s: unknown kind %d", layer.name, (int)layer.kind);
@@ -73,9 +72,10 @@ static linfdist_status read_layer(const void *given, int64_t index, lfd_layer_sp
 static linfdist_status read_layers(const linfdist_layer *layers, int64_t count, lfd_layer_spec *specs) {
     const unsigned char *at = (const unsigned char *)layers;
     size_t struct_size = 0, size = 0;
-    LFD_TRY(lfd_options_size(layers, sizeof *layers, "layers", &struct_size));
+    char name[LFD_INDEXED];
+    LFD_TRY(lfd_options_size(layers, sizeof *layers, "layers[0]", &struct_size));
     for (int64_t i = 0; i < count; ++i, at += struct_size) {
-        LFD_TRY(lfd_options_size(at, sizeof *layers, "layers", &size));
+        LFD_TRY(lfd_options_size(at, sizeof *layers, lfd_indexed(name, "layers", i), &size));
         if (size != struct_size)
             return lfd_fail(LINFDIST_ERROR_INVALID_ARGUMENT, "layers[%lld] has struct_size %llu, layers[0] has %llu",
                             (long long)i, (unsigned long long)size, (unsigned long long)struct_size);
@@ -92,7 +92,8 @@ static linfdist_status create(linfdist_context *context, const linfdist_model_op
                                            .width_px = o->width_px,
                                            .classes = o->classes,
                                            .outputs = o->outputs,
-                                           .learned_scalar = o->learned_scalar,
+                                           .learned_scalar =
+                                               o->outputs == LINFDIST_OUTPUTS_DISTANCES ? o->learned_scalar : 0,
                                            .layer_count = count,
                                            .layers = specs};
     LFD_TRY(lfd_model_create(context, &architecture, model));

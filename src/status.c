@@ -71,6 +71,11 @@ const char *lfd_format_double(char buffer[32], double value) {
     return buffer;
 }
 
+const char *lfd_indexed(char buffer[LFD_INDEXED], const char *name, int64_t index) {
+    (void)snprintf(buffer, LFD_INDEXED, "%s[%lld]", name, (long long)index);
+    return buffer;
+}
+
 linfdist_status lfd_check_count(const char *name, int64_t value, int64_t low, int64_t high) {
     if (value >= low && value <= high) return LINFDIST_OK;
     if (value < low)

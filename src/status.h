@@ -17,6 +17,10 @@ linfdist_status lfd_fail(linfdist_status status, const char *format, ...)
 /* "0.3", "inf", "nan": shortest of 9 significant digits, '.' in every locale. Returns buffer. */
 const char *lfd_format_double(char buffer[32], double value);
 
+/* "p[3]": an entry of an array, for messages. Returns buffer. */
+enum { LFD_INDEXED = 64 };
+const char *lfd_indexed(char buffer[LFD_INDEXED], const char *name, int64_t index);
+
 /* A number outside [low, high], or NaN, is INVALID_ARGUMENT with its name and value. */
 linfdist_status lfd_check_count(const char *name, int64_t value, int64_t low, int64_t high);
 linfdist_status lfd_check_number(const char *name, double value, double low, double high);

@@ -56,9 +56,17 @@ void lfd_units_init_plain(lfd_units *units, const linfdist_model *model) {
                          .radius_max = LFD_LIMIT};
 }
 
-void lfd_units_init(lfd_units *units, const linfdist_model *model) {
-    const lfd_statistics *s = &model->statistics;
-    lfd_units_init_plain(units, model);
+typedef struct units_job {
+    lfd_units *units;
+    const linfdist_model *model;
+} units_job;
+
+static void init_task(void *data, size_t index) {
+    (void)index;
+    const units_job *job = data;
+    lfd_units *units = job->units;
+    const lfd_statistics *s = &job->model->statistics;
+    lfd_units_init_plain(units, job->model);
     if (s->channels == 0) return;
     units->mean_step = s->channels > 1;
     units->mean = s->mean;
@@ -70,7 +78,14 @@ void lfd_units_init(lfd_units *units, const linfdist_model *model) {
     units->radius_max = lfd_float_above((double)units->high - (double)units->low);
 }
 
-void lfd_units_unclamp(lfd_units *units) {
+void lfd_units_init(lfd_units *units, const linfdist_model *model) {
+    units_job job = {units, model};
+    lfd_serial_for(init_task, &job, 1);
+}
+
+static void unclamp_task(void *data, size_t index) {
+    (void)index;
+    lfd_units *units = data;
     const size_t channels = units->n_in / units->pixels_per_channel;
     const double reach = units->std * (double)LFD_LIMIT;
     units->clamped = 0;
@@ -81,6 +96,10 @@ void lfd_units_unclamp(lfd_units *units) {
         if (mean - reach > (double)units->low) units->low = lfd_float_above(mean - reach);
         if (mean + reach < (double)units->high) units->high = lfd_float_below(mean + reach);
     }
+}
+
+void lfd_units_unclamp(lfd_units *units) {
+    lfd_serial_for(unclamp_task, units, 1);
 }
 
 double lfd_units_magnitude(const linfdist_model *model) {

@@ -381,7 +381,8 @@ check 'attack has a line for each p, none below the worst of all' awk '
 check 'the same again with three threads' sh -c "
     '$bin/attack' $digits --eps 0.1 --p inf,40 $few --threads 1 | grep -v seconds >attack1 &&
     '$bin/attack' $digits --eps 0.1 --p inf,40 $few --threads 3 | grep -v seconds >attack3 && cmp attack1 attack3"
-check 'p beyond 1000' fails attack 'p is 1001, must be in [1, 1000] or infinity' $digits --eps 0.1 --p 1001
+check 'p beyond 1000' refused attack "'1001' is no number or fraction from 1 to 1000, nor inf" $digits --eps 0.1 --p 1001
+check 'flags of an attack that is not there' refused certify '--steps is of the attack' $digits --eps 0.1 --steps 3
 check 'lipschitz' run 0 lipschitz $digits --p 8,inf --limit 5 --steps 3 --restarts 1
 check 'small p has the larger constant, and infinity none above 1' awk '
     $1 == "8" { small = $3 }

@@ -27,8 +27,9 @@ int bracket_count(bracket *b, const verdict *v, const char *method, double eps_r
     if (right && v->certified && v->broken)
         return problem_set(what,
                            "sample %" PRId64 " is certified as a %d at eps %s (%s), but an attack within that radius "
-                           "makes it a %d: the certificate is broken",
-                           v->index, (int)v->label, eps, method, (int)v->attacked);
+                           "makes it a %d: the certificate is broken%s",
+                           v->index, (int)v->label, eps, method, (int)v->attacked,
+                           strcmp(method, "margin") == 0 ? ", or rounding is at work (see --method interval)" : "");
     ++b->samples;
     b->clean += right;
     b->certified += right && v->certified;

@@ -7,15 +7,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int parse_member(const char *text, double low, double high, double *value) {
-    if (isinf(high) && strcmp(text, "inf") == 0)
+/* What a list may hold; infinity only where it says so. */
+typedef struct number_range {
+    double low, high;
+    int infinity;
+} number_range;
+
+static int parse_member(const char *text, const number_range *range, double *value) {
+    if (range->infinity && strcmp(text, "inf") == 0) {
         *value = INFINITY;
-    else if (parse_real(text, value) != 0)
-        return -1;
-    return *value >= low && *value <= high ? 0 : -1;
+        return 0;
+    }
+    return parse_real(text, value) == 0 && *value >= range->low && *value <= range->high ? 0 : -1;
 }
 
-int parse_list(const char *flag, const char *text, double low, double high, number_list *list, problem *what) {
+static int parse_numbers(const char *flag, const char *text, const number_range *range, number_list *list,
+                         problem *what) {
     list->count = 0;
     for (const char *at = text;; ++at) {
         char one[64];
@@ -23,12 +30,22 @@ int parse_list(const char *flag, const char *text, double low, double high, numb
         snprintf(one, sizeof one, "%.*s", length < sizeof one ? (int)length : 0, at);
         if (list->count == LIST_MOST)
             return problem_set(what, "--%s '%s': more than %d numbers", flag, text, LIST_MOST);
-        if (parse_member(one, low, high, &list->values[list->count++]) != 0)
-            return problem_set(what, "--%s '%s': '%.*s' is no number or fraction from %.15g to %.15g", flag, text,
-                               (int)length, at, low, high);
+        if (parse_member(one, range, &list->values[list->count++]) != 0)
+            return problem_set(what, "--%s '%s': '%.*s' is no number or fraction from %.15g to %.15g%s", flag, text,
+                               (int)length, at, range->low, range->high, range->infinity ? ", nor inf" : "");
         at += length;
         if (*at == '\0') return 0;
     }
+}
+
+int parse_list(const char *flag, const char *text, double low, double high, number_list *list, problem *what) {
+    const number_range range = {low, high, 0};
+    return parse_numbers(flag, text, &range, list, what);
+}
+
+int parse_norms(const char *flag, const char *text, number_list *list, problem *what) {
+    const number_range range = {1, LINFDIST_P_MAX, 1};
+    return parse_numbers(flag, text, &range, list, what);
 }
 
 int parse_method(const char *text, int32_t *method, problem *what) {

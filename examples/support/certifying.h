@@ -11,9 +11,10 @@ typedef struct number_list {
     double values[LIST_MOST];
 } number_list;
 
-/* "0.1,8/255" to numbers in [low, high]; where high is infinite, "inf" is one of them. flag names the text in messages.
- */
+/* "0.1,8/255" to numbers in [low, high]. flag names the text in messages. */
 int parse_list(const char *flag, const char *text, double low, double high, number_list *list, problem *what);
+/* "8,33.3,inf" to norms: numbers in [1, 1000] or infinity. */
+int parse_norms(const char *flag, const char *text, number_list *list, problem *what);
 /* "margin" or "interval". */
 int parse_method(const char *text, int32_t *method, problem *what);
 /* The data set without its training images; what a user must know about it goes to stderr. */

@@ -2,7 +2,9 @@
  *
  * A neuron is d_j(x) = max_i |x_i - W_ji|; every such layer is 1-Lipschitz in the max norm, so the distances of one
  * forward pass bound every perturbation of size eps (up to rounding: see linfdist_certify). "Paper" below is Zhang,
- * Jiang, He, Wang: Boosting the Certified Robustness of L-infinity Distance Nets (ICLR 2022, arXiv 2110.06850).
+ * Jiang, He, Wang: Boosting the Certified Robustness of L-infinity Distance Nets (ICLR 2022, arXiv 2110.06850), and
+ * "2021 paper" Zhang, Cai, Lu, He, Wang: Towards Certifying L-infinity Robustness using Neural Networks with
+ * L-inf-dist Neurons (ICML 2021, arXiv 2102.05363).
  *
  * Rules that hold for every function unless its comment says otherwise
  *   status    Functions that can fail return linfdist_status. On failure nothing the caller owns was changed, and
@@ -16,7 +18,8 @@
  *             single number outside its range, NaN included, is LINFDIST_ERROR_INVALID_ARGUMENT; without a stated range
  *             it is at most 2^100 in magnitude.
  *   structs   struct_size is sizeof the struct as the caller was compiled, set by the caller or by an init function. A
- *             size this library does not know is INVALID_ARGUMENT, a field it does not know (not zero) UNSUPPORTED.
+ *             size below that of the first release, or above 4096, is INVALID_ARGUMENT; a larger struct is accepted
+ *             where all that this library does not know of it is zero, and is UNSUPPORTED otherwise.
  *             Structs that the library fills are filled up to struct_size.
  *   units     "raw" is the unit of the data set's pixels (usually [0, 1]); "normalized" is (raw - mean) / std. Models,
  *             schedules and losses work in normalized units; certifiers take and return raw ones.
@@ -26,7 +29,8 @@
  *   lifetime  Handles may be destroyed in any order: a child keeps what it needs alive.
  *   threads   Calls on different handles may run at the same time. One handle that is only read (parameters named
  *             const, a certifier) may be used by many threads at once; a run, an optimizer, and a model that is being
- *             changed belong to one thread at a time. A context may be shared by all threads.
+ *             changed belong to one thread at a time. A context may be shared by all threads. A calling thread needs
+ *             256 KiB of stack, as a task does (linfdist_parallel_for_fn).
  *   bits      Results have the same bits on every instruction set, compiler and thread count, in training too.
  *   since     Version 0.1.0.
  */
@@ -36,13 +40,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#if defined(_WIN32) && !defined(LINFDIST_STATIC)
-#ifdef LINFDIST_BUILD
-#define LINFDIST_API __declspec(dllexport)
-#else
-#define LINFDIST_API __declspec(dllimport)
-#endif
-#elif defined(__GNUC__)
+#if defined(__GNUC__)
 #define LINFDIST_API __attribute__((visibility("default")))
 #else
 #define LINFDIST_API
@@ -105,10 +103,12 @@ typedef struct linfdist_context linfdist_context;
 /* size bytes aligned to alignment (a power of two), or NULL. Must be callable from any thread. */
 typedef void *(*linfdist_alloc_fn)(void *user, size_t size, size_t alignment);
 typedef void (*linfdist_free_fn)(void *user, void *memory);
-/* level: 0 information, 1 warning. The message is finished text without a newline, valid during the call. */
+/* level: 0 information; 1, a warning, is for later versions. The message is finished text without a newline, valid
+ * during the call. */
 typedef void (*linfdist_log_fn)(void *user, int32_t level, const char *message);
 /* A host executor: call task(data, i) once for every i in [0, count), on any threads, and return when all are done.
- * It may be called from several threads at once. */
+ * It may be called from several threads at once. Tasks use up to 180 KiB of stack: give their threads, or fibers, 256.
+ */
 typedef void (*linfdist_task_fn)(void *data, size_t index);
 typedef void (*linfdist_parallel_for_fn)(void *user, linfdist_task_fn task, void *data, size_t count);
 
@@ -260,10 +260,10 @@ enum {
 typedef struct linfdist_layer {
     size_t struct_size;
     int32_t kind;
-    const char *name;           /* of 1 to 47 bytes; tensors are name + ".weight" and so on, which must differ */
-    int64_t n_out;              /* dense layers; 0 elsewhere */
-    int64_t groups;             /* DISTANCE and convolutions: divides inputs (channels) and outputs; 1 */
-    int64_t out_channels;       /* convolutions; 0 elsewhere */
+    const char *name;     /* 1 to 47 printable ASCII characters; tensors are name + ".weight" ..., which must differ */
+    int64_t n_out;        /* dense layers; 0 elsewhere */
+    int64_t groups;       /* DISTANCE and convolutions: divides inputs (channels) and outputs; 1 */
+    int64_t out_channels; /* convolutions; 0 elsewhere */
     int64_t kernel_h, kernel_w; /* 3 */
     int64_t stride, dilation;   /* 1 */
     int64_t padding;            /* 0: zeros on each side */
@@ -278,7 +278,8 @@ typedef struct linfdist_model_options {
     int64_t channels, height, width_px; /* input shape */
     int64_t classes;                    /* >= 2; features that the last layer puts out */
     int32_t outputs;                    /* LINFDIST_OUTPUTS_* */
-    int32_t learned_scalar;             /* 1: of distances, a parameter that starts at 1; 0: fixed at 1 */
+    int32_t learned_scalar;             /* 1: of distances, a parameter that starts at 1; 0: fixed at 1; ignored with
+                                           logits */
     float identity_value;               /* of distance layers; 0: none */
     uint64_t seed;                      /* of the weights: equal seeds give equal bits */
 } linfdist_model_options;
@@ -297,7 +298,7 @@ typedef struct linfdist_mlp_options {
     size_t struct_size;
     int64_t channels, height, width_px; /* input shape */
     int64_t classes;                    /* >= 2 */
-    int64_t depth;                      /* distance layers in all, >= 1 */
+    int64_t depth;                      /* distance layers in all, 1 to 2048 */
     int64_t width;                      /* neurons of each hidden layer */
     float identity_value;               /* 10 in the recipes; 0: none */
     int32_t learned_scalar;
@@ -315,7 +316,7 @@ typedef struct linfdist_hybrid_options {
     size_t struct_size;
     int64_t channels, height, width_px; /* input shape */
     int64_t classes;                    /* >= 2 */
-    int64_t depth;                      /* layers with weights in all, >= 3 */
+    int64_t depth;                      /* layers with weights in all, 3 to 2048 */
     int64_t width;                      /* neurons of each distance layer */
     int64_t hidden;                     /* neurons of the first linear layer */
     float identity_value;
@@ -432,10 +433,11 @@ LINFDIST_API linfdist_status linfdist_run_create(linfdist_model *model, int32_t 
                                                  linfdist_run **run);
 LINFDIST_API void linfdist_run_destroy(linfdist_run *run);
 
-/* Outputs (distances or logits) of the batch x n_in normalized inputs x at this p. TRAIN moves the model's running
- * means: then only this thread may use the model. In EVALUATE the model is only read. The weights must stay as they are
- * until backward. Errors: STATE (TRAIN on an inference run), RANGE (batch above max_batch), NOT_FINITE (x, the weights
- * or a layer's output; a pass that fails there leaves the run without results). */
+/* Outputs (distances or logits) of the batch x n_in normalized inputs x at this p, in [1, 1000] or infinity. TRAIN
+ * moves the model's running means: then only this thread may use the model. In EVALUATE the model is only read. The
+ * weights must stay as they are until backward. Errors: STATE (TRAIN on an inference run), RANGE (batch above
+ * max_batch), NOT_FINITE (x, the weights or a layer's output; a pass that fails there leaves the run without results).
+ */
 LINFDIST_API linfdist_status linfdist_forward(linfdist_run *run, const float *x, int64_t x_stride, int64_t batch,
                                               int32_t mode, float p);
 /* Interval bounds of the outputs at p = infinity in evaluation mode for normalized inputs in [x_lower, x_upper], both
@@ -449,8 +451,9 @@ LINFDIST_API linfdist_status linfdist_forward_bounds(linfdist_run *run, const fl
 LINFDIST_API linfdist_status linfdist_forward_intervals(linfdist_run *run, const float *x, const float *x_lower,
                                                         const float *x_upper, int64_t x_stride, int64_t batch,
                                                         int32_t mode);
-/* Views of the last results, contiguous batch x classes, valid until the next pass. batch, classes: each or NULL.
- * Errors: STATE (no such pass yet). */
+/* Views of the last results, contiguous batch x classes, valid until the next pass; those of linfdist_forward_bounds
+ * only until linfdist_run_margins or linfdist_run_loss of a net that is not 1-Lipschitz, which leads bounds of its own.
+ * batch, classes: each or NULL. Errors: STATE (no such results). */
 LINFDIST_API linfdist_status linfdist_run_outputs(const linfdist_run *run, const float **outputs, int64_t *batch,
                                                   int64_t *classes);
 LINFDIST_API linfdist_status linfdist_run_bounds(const linfdist_run *run, const float **lower, const float **upper,
@@ -473,7 +476,8 @@ LINFDIST_API linfdist_status linfdist_run_margins(linfdist_run *run, const int32
  * your own loss's gradients there. Zero after forward. Errors: STATE (no forward pass of a training run waits). */
 LINFDIST_API linfdist_status linfdist_run_output_gradients(linfdist_run *run, float **grad_outputs,
                                                            float **grad_scalar);
-/* The same for dL/dmargins of the last linfdist_run_margins (batch x classes; the label's are ignored). */
+/* The same for dL/dmargins of the last linfdist_run_margins (batch x classes; the label's must be finite, and are not
+ * used). */
 LINFDIST_API linfdist_status linfdist_run_margin_gradients(linfdist_run *run, float **grad_margins);
 /* Where dL/dlower and dL/dupper of the outputs go after linfdist_forward_intervals, for losses that read
  * linfdist_run_bounds. Zero after the pass. */
@@ -485,7 +489,8 @@ LINFDIST_API linfdist_status linfdist_backward(linfdist_run *run, float *grad_x,
 LINFDIST_API linfdist_status linfdist_backward_intervals(linfdist_run *run, float *grad_x, float *grad_x_lower,
                                                          float *grad_x_upper, int64_t grad_x_stride);
 /* Gradients as views with the names, order and shapes of the model's tensors; data is NULL for running means. The data
- * may be written. Errors: STATE (inference run), RANGE and INVALID_ARGUMENT as for the model's tensors. */
+ * may be written. Set struct_size first. Errors: STATE (inference run), RANGE and INVALID_ARGUMENT as for the model's
+ * tensors. */
 LINFDIST_API linfdist_status linfdist_run_get_gradient(linfdist_run *run, int64_t index, linfdist_tensor *gradient);
 LINFDIST_API linfdist_status linfdist_run_find_gradient(linfdist_run *run, const char *name, linfdist_tensor *gradient);
 /* Gradients accumulate over backward calls until this. Errors: STATE (inference run). */
@@ -499,7 +504,7 @@ LINFDIST_API linfdist_status linfdist_run_zero_gradients(linfdist_run *run);
  *   linfdist_forward (TRAIN)       sum_means once with the number of samples, then once per MEAN_SHIFT layer
  *   linfdist_run_loss              none: its value and gradients are this worker's part of the mean over all samples;
  *                                  the parts of all workers add up to it. A loss of your own must do the same
- *   linfdist_backward              sum_means once per MEAN_SHIFT layer
+ *   linfdist_backward              sum_means once per MEAN_SHIFT layer whose input's gradient is needed
  *   linfdist_run_reduce_gradients  sum_gradients once per tensor that is trained, in the order of the tensors
  * Passes in EVALUATE call no hook and are the worker's own. */
 
@@ -554,15 +559,15 @@ LINFDIST_API linfdist_status linfdist_loss_init(linfdist_loss *loss, size_t stru
 LINFDIST_API linfdist_status linfdist_loss_logits(const linfdist_loss *loss, const float *logits, const float *margins,
                                                   const int32_t *labels, int64_t batch, int64_t classes, double lambda,
                                                   double *value, float *grad_logits, float *grad_margins);
-/* The same on distances and scalar: z = -scalar d, m_j = (d_y - d_j + 2 eps) / (2 eps). eps_normalized > 0: the margins
- * divide by it. grad_distances and grad_scalar (each or NULL) are overwritten. */
+/* The same on distances and scalar: z = -scalar d, m_j = (d_y - d_j + 2 eps) / (2 eps). eps_normalized is at least
+ * 2^-100: the margins divide by it. grad_distances and grad_scalar (each or NULL) are overwritten. */
 LINFDIST_API linfdist_status linfdist_loss_distances(const linfdist_loss *loss, const float *distances,
                                                      const int32_t *labels, int64_t batch, int64_t classes,
                                                      float scalar, double eps_normalized, double lambda, double *value,
                                                      float *grad_distances, float *grad_scalar);
 /* The same on the run's last outputs; leaves the gradients where linfdist_backward wants them, if a backward may
- * follow. Distances: z = -scalar d, and margins are linfdist_run_margins / (2 eps), eps_normalized > 0. Logits: the
- * margins as they are, eps_normalized >= 0. value or NULL. Errors: STATE (no forward pass yet), and as
+ * follow. Distances: z = -scalar d, and margins are linfdist_run_margins / (2 eps), eps_normalized >= 2^-100. Logits:
+ * the margins as they are, eps_normalized >= 0. value or NULL. Errors: STATE (no forward pass yet), and as
  * linfdist_run_margins. */
 LINFDIST_API linfdist_status linfdist_run_loss(linfdist_run *run, const linfdist_loss *loss, const int32_t *labels,
                                                double eps_normalized, double lambda, double *value);
@@ -640,7 +645,8 @@ typedef struct linfdist_adam_options {
 LINFDIST_API linfdist_status linfdist_adam_options_init(linfdist_adam_options *options, size_t struct_size);
 /* One Adam update of n plain numbers, step >= 1 (the first is 1): m = b1 m + (1 - b1) g, v = b2 v + (1 - b2) g^2,
  * w -= lr (m / (1 - b1^step)) / (sqrt(v / (1 - b2^step)) + epsilon), after the PLAIN decay for either kind. options or
- * NULL. lr in [0, 2^100], lr weight_decay <= 1. Errors: RANGE for a negative v. */
+ * NULL. lr in [0, 2^100], lr weight_decay <= 1. Errors: RANGE for a negative v; NOT_FINITE, also for a gradient above
+ * 2^49 in magnitude, whose square v could not keep. */
 LINFDIST_API linfdist_status linfdist_adam_update(linfdist_context *context, const linfdist_adam_options *options,
                                                   int64_t n, int64_t step, double lr, const float *gradient, float *w,
                                                   float *m, float *v);
@@ -654,9 +660,10 @@ LINFDIST_API linfdist_status linfdist_optimizer_create_adam(linfdist_model *mode
                                                             linfdist_optimizer **optimizer);
 LINFDIST_API void linfdist_optimizer_destroy(linfdist_optimizer *optimizer);
 /* One linfdist_adam_update of every parameter, with the weight decay that the options ask for, from the run's
- * gradients, which must belong to the same model (SHAPE otherwise, STATE for an inference run) and be finite
- * (NOT_FINITE otherwise, nothing changed). lr for weights and biases, scalar_lr for the scalar, both in [0, 2^100], and
- * lr weight_decay <= 1. STATE: the l_p decay before the run's first backward pass; gradients of one worker alone. */
+ * gradients, which must belong to the same model (SHAPE otherwise, STATE for an inference run), be finite and at most
+ * 2^49 in magnitude (NOT_FINITE otherwise, nothing changed). lr for weights and biases, scalar_lr for the scalar, both
+ * in [0, 2^100], and lr weight_decay <= 1. STATE: the l_p decay before the run's first backward pass; gradients of one
+ * worker alone. */
 LINFDIST_API linfdist_status linfdist_optimizer_step(linfdist_optimizer *optimizer, const linfdist_run *run, double lr,
                                                      double scalar_lr);
 /* First and second moments of the model's tensor index (RANGE for others), as views; data is NULL for running means.
@@ -684,9 +691,9 @@ enum {
     LINFDIST_METHOD_INTERVAL = 2
 };
 
-/* Besides the copy of the model it prepares, on the context's threads, what lets certificates skip the inputs of distance
- * layers that cannot win; that takes about half of the weights' memory. Results do not depend on it: where
- * there is no memory for it, certificates take longer.
+/* Besides the copy of the model it prepares, on the context's threads, what lets certificates skip the inputs of
+ * distance layers that cannot win; that takes about half of the weights' memory. Results do not depend on it: where
+ * there is no memory for it, certificates take longer, and linfdist_last_error says so.
  * Errors: NOT_FINITE for weights, RANGE for a scalar that is not positive and finite and for weights with which outputs
  * of a layer could leave the range of a float, OUT_OF_MEMORY. */
 LINFDIST_API linfdist_status linfdist_certifier_create(const linfdist_model *model, linfdist_certifier **certifier);
@@ -695,14 +702,17 @@ LINFDIST_API void linfdist_certifier_destroy(linfdist_certifier *certifier);
 /* Raw pixels x (n x n_in) at p = infinity. Each output has n entries or is NULL:
  *   predicted  lowest index of the smallest distance (from d, not from rounded logits) or of the largest logit
  *   margin     min_{j != predicted} d_j - d_predicted, or z_predicted - z_j, in the outputs' unit (distances:
- * normalized), rounded to the nearest float; 0 on a tie radius     certified radius in raw units; 0 on a tie. MARGIN:
- * half the margin times std, rounded down: in real arithmetic no perturbation of l_inf norm < radius changes the
- * prediction, and in the floating-point net none does up to rounding (see LINFDIST_METHOD_MARGIN). INTERVAL: the
- * largest float whose certificate holds, found by bisection: no float pixels in the valid range within that distance,
- * the radius itself included, change what this library predicts. A radius that covers the whole valid range is reported
- * as high - low. Nets that are not 1-Lipschitz: bisection by either method, for a radius whose certificate holds.
- * Without statistics raw equals normalized, nothing is clamped and radii end at 2^100. Errors: RANGE for a pixel
- * outside the valid range, NOT_FINITE, OUT_OF_MEMORY. (paper, section 3; interval bounds: linfdist_bounds_forward) */
+ *              normalized), rounded to the nearest float; 0 on a tie
+ *   radius     certified radius in raw units; 0 on a tie
+ *
+ * Radii by MARGIN are half the margin times std, rounded down: in real arithmetic no perturbation of l_inf norm <
+ * radius changes the prediction, and in the floating-point net none does up to rounding (see LINFDIST_METHOD_MARGIN).
+ * Radii by INTERVAL are the largest float whose certificate holds, found by bisection: no float pixels in the valid
+ * range within that distance, the radius itself included, change what this library predicts. A radius that covers the
+ * whole valid range is reported as high - low. Nets that are not 1-Lipschitz: bisection by either method, for a radius
+ * whose certificate holds. Without statistics raw equals normalized, nothing is clamped and radii end at 2^100. Errors:
+ * INVALID_ARGUMENT (method, x_stride, n), RANGE for a pixel outside the valid range, NOT_FINITE, OUT_OF_MEMORY. (paper,
+ * section 3; interval bounds: linfdist_bounds_forward) */
 LINFDIST_API linfdist_status linfdist_certify(const linfdist_certifier *certifier, int32_t method, const float *x,
                                               int64_t x_stride, int64_t n, int32_t *predicted, float *margin,
                                               float *radius);
@@ -721,13 +731,13 @@ LINFDIST_API linfdist_status linfdist_certify_at(const linfdist_certifier *certi
 typedef struct linfdist_attack_options {
     size_t struct_size;
     int64_t steps;        /* of each start: 100, at least 1 */
-    double step_fraction; /* step size / eps_raw: 1/4 */
+    double step_fraction; /* step size / eps_raw, >= 0: 1/4 */
     int64_t restarts;     /* starts with each p: 1; more than one needs random_start */
     int32_t random_start; /* 1: beside x by N(0, (eps/4)^2) clipped to -+eps/2; 0: at x */
     int32_t clamp;        /* 1: pixels stay in the valid range of the model's statistics; 0: in the ball only */
     int32_t last_iterate; /* 0: every iterate is judged, x first, and the first success ends the attack; 1: the last
                              one of each start alone, as in the published programs */
-    int64_t p_count;      /* 0: gradients of the net itself, at p = infinity */
+    int64_t p_count;      /* at most 1024; 0: gradients of the net itself, at p = infinity */
     const float *p;       /* p_count values in [1, 1000] or infinity, read during the call only: gradients of the net
                              with the same weights at each of them in turn */
     uint64_t seed;        /* 2021 */
@@ -750,9 +760,9 @@ LINFDIST_API linfdist_status linfdist_attack(const linfdist_certifier *certifier
 
 typedef struct linfdist_lipschitz_options {
     size_t struct_size;
-    double eps_normalized; /* 1/255, > 0 */
+    double eps_normalized; /* 1/255, at least 2^-100 */
     int64_t steps;         /* 20 */
-    double step_fraction;  /* step size / eps: 1/4 */
+    double step_fraction;  /* step size / eps, >= 0: 1/4 */
     int64_t restarts;      /* 5 random starts, as those of an attack */
     uint64_t seed;         /* 2021 */
 } linfdist_lipschitz_options;
@@ -761,8 +771,8 @@ LINFDIST_API linfdist_status linfdist_lipschitz_options_init(linfdist_lipschitz_
 /* Local Lipschitz constants of the outputs at p in the max norm, from below: estimate (n x classes, contiguous)
  * receives the largest |d_k(x') - d_k(x)| / eps (d: distances or logits) that sign-gradient ascent finds for each
  * output k on its own, over all iterates x' within eps of the normalized x; pixels are not clamped. At p = infinity it
- * is at most 1 for distance nets, up to rounding. x: raw pixels n x n_in. options or NULL for the defaults. Errors: as
- * linfdist_attack. */
+ * is at most 1 for distance nets, up to rounding. x: raw pixels n x n_in; p in [1, 1000] or infinity. options or NULL
+ * for the defaults. Errors: as linfdist_attack. */
 LINFDIST_API linfdist_status linfdist_lipschitz(const linfdist_certifier *certifier,
                                                 const linfdist_lipschitz_options *options, const float *x,
                                                 int64_t x_stride, int64_t n, float p, float *estimate);

@@ -98,10 +98,6 @@ static inline void mark_lanes(uint16_t *p, vm m, int32_t a) {
     _mm_storeu_si128((__m128i *)(void *)p, _mm_blendv_epi8(all, _mm_set1_epi16((int16_t)a), where));
 }
 static inline vi vi_add(vi a, vi b) { return _mm256_add_epi32(a, b); }
-static inline vi vi_load(const int32_t *p) { return _mm256_loadu_si256((const __m256i *)(const void *)p); }
-static inline void vi_store(int32_t *p, vi a) { _mm256_storeu_si256((__m256i *)(void *)p, a); }
-/* a where the mask is set, b elsewhere. */
-static inline vi vi_select(vm m, vi a, vi b) { return _mm256_blendv_epi8(b, a, _mm256_castps_si256(m)); }
 /* x = 2^exponent mantissa with the mantissa in [1, 2), for normal positive x. */
 static inline vf vf_exponent(vf x) {
     return _mm256_cvtepi32_ps(_mm256_sub_epi32(_mm256_srli_epi32(_mm256_castps_si256(x), 23), _mm256_set1_epi32(127)));

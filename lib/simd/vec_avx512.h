@@ -104,10 +104,6 @@ static inline void mark_lanes(uint16_t *p, vm m, int32_t a) {
     _mm256_storeu_si256((__m256i *)(void *)p, _mm256_mask_mov_epi16(all, m, _mm256_set1_epi16((int16_t)a)));
 }
 static inline vi vi_add(vi a, vi b) { return _mm512_add_epi32(a, b); }
-static inline vi vi_load(const int32_t *p) { return _mm512_loadu_si512(p); }
-static inline void vi_store(int32_t *p, vi a) { _mm512_storeu_si512(p, a); }
-/* a where the mask is set, b elsewhere. */
-static inline vi vi_select(vm m, vi a, vi b) { return _mm512_mask_blend_epi32(m, b, a); }
 /* x = 2^exponent mantissa with the mantissa in [1, 2), for normal positive x. */
 static inline vf vf_exponent(vf x) { return _mm512_getexp_ps(x); }
 static inline vf vf_mantissa(vf x) { return _mm512_getmant_ps(x, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_src); }

@@ -139,7 +139,7 @@ LFD_INLINE void bounds_columns(const bounds_block *block, size_t rows, size_t r,
     }
 }
 
-/* As linf_panel. */
+/* As linf_panels. */
 LFD_INLINE void bounds_panel(const bounds_block *block, size_t rows, size_t r, size_t panel, size_t first, size_t n,
                              bounds_terms *terms, bounds_marks *marks) {
     const size_t step = marks ? HIT_COLUMNS : PACK_COLUMNS;

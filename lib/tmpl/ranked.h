@@ -376,7 +376,6 @@ static void whole_interval(size_t n, const float *xl, const float *xu, const flo
     }
 }
 
-/* Adding +0 as bounds_store does. */
 LFD_INLINE size_t interval_finish(const lfd_shape *s, uint32_t open, const interval_samples *x, size_t first,
                                   size_t count, size_t o, const float *w, float *lower, float *upper) {
     size_t terms = 0;
@@ -384,21 +383,16 @@ LFD_INLINE size_t interval_finish(const lfd_shape *s, uint32_t open, const inter
         const size_t lane = (size_t)__builtin_ctz(open), row = (first + lane) * s->x_stride;
         if (lane >= count) break;
         whole_interval(s->n_in, x->xl + row, x->xu + row, w + o * s->w_stride, &lower[lane], &upper[lane]);
-        lower[lane] += 0.0f;
-        upper[lane] += 0.0f;
         terms += s->n_in;
     }
     return terms;
 }
 
-/* The smallest terms of rows rows become their lower bounds; of both, zeros become +0. */
-LFD_INLINE void interval_signs(size_t rows, size_t vectors, float (*lower)[2 * LANES], float (*upper)[2 * LANES]) {
-    const vf zero = vf_set(0.0f);
+/* The smallest terms of rows rows become their lower bounds. */
+LFD_INLINE void interval_negate(size_t rows, size_t vectors, float (*lower)[2 * LANES]) {
     for (size_t r = 0; r < rows; ++r)
-        for (size_t v = 0; v < vectors; ++v) {
-            vf_store(lower[r] + v * LANES, vf_add(vf_sub(zero, vf_load(lower[r] + v * LANES)), zero));
-            vf_store(upper[r] + v * LANES, vf_add(vf_load(upper[r] + v * LANES), zero));
-        }
+        for (size_t v = 0; v < vectors; ++v)
+            vf_store(lower[r] + v * LANES, vf_sub(vf_set(0.0f), vf_load(lower[r] + v * LANES)));
 }
 
 /* As ranked_rows. */
@@ -408,7 +402,7 @@ LFD_INLINE size_t interval_rows(const lfd_shape *s, const lfd_ranked *ranked, si
     uint32_t samples[INTERVAL_ROWS];
     open_rows open;
     size_t terms = take_all_slices(ranked, o, rows, interval_slice, pass, &open, samples) * LFD_SLICE * block->count;
-    if (ranked->count > 0) interval_signs(rows, pass->vectors, pass->lower, pass->upper);
+    if (ranked->count > 0) interval_negate(rows, pass->vectors, pass->lower);
     for (size_t i = 0; i < open.count; ++i) {
         const size_t r = open.row[i];
         terms += interval_finish(s, samples[i], pass->x, block->first, block->count, o + r, w, pass->lower[r],

@@ -56,10 +56,6 @@ static void backward(const lfd_layer_pass *pass, const lfd_signal *x, const lfd_
     lfd_layer_pass_on(pass, grad_y->upper, grad_x->upper);
 }
 
-static double growth(const lfd_layer_pass *pass, double magnitude) {
-    return magnitude + lfd_layer_largest(&pass->tensors[0]);
-}
-
 const struct lfd_layer_ops lfd_layer_bias = {
     .kind = LINFDIST_LAYER_BIAS,
     .label = "bias",
@@ -69,5 +65,5 @@ const struct lfd_layer_ops lfd_layer_bias = {
     .describe = describe,
     .forward = forward,
     .backward = backward,
-    .growth = growth,
+    .growth = lfd_layer_growth,
 };

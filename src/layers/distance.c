@@ -3,27 +3,11 @@
 #include "layer.h"
 
 #include <math.h>
-#include <string.h>
-
-/* The kernels' argmaxes are int32. */
-static linfdist_status check(lfd_layer_spec *spec) {
-    if (spec->n_in > INT32_MAX) {
-        return lfd_fail(LINFDIST_ERROR_SHAPE, "layer %s: n_in %lld must be below 2^31", spec->name,
-                        (long long)spec->n_in);
-    }
-    return lfd_layer_check_dense(spec);
-}
 
 static void describe(const lfd_layer_spec *spec, lfd_tensor *tensors) {
     const int64_t shape[] = {spec->n_out, spec->n_in / spec->groups};
     lfd_layer_tensor(spec, ".weight", LINFDIST_ROLE_WEIGHT, 2, shape, &tensors[0]);
     tensors[0].lp_rows = 1;
-}
-
-/* The argmaxes of an l_inf pass: of the values, and of both bounds. */
-static void workspace(const lfd_layer_spec *spec, size_t max_batch, int bounded, size_t *rows, size_t *columns) {
-    *rows = max_batch * (bounded ? 3 : 1);
-    *columns = (size_t)spec->n_out;
 }
 
 static lfd_dims dims_of(const lfd_layer_pass *pass) {
@@ -78,19 +62,13 @@ static void forward(const lfd_layer_pass *pass, const lfd_signal *x, const lfd_s
         lfd_bounds_forward(pass->context, &dims, x->lower, x->upper, w, y->lower, y->upper, arg.lower, arg.upper);
 }
 
-static void clear(float *grad, size_t count) {
-    if (grad) memset(grad, 0, count * sizeof *grad);
-}
-
 static void backward(const lfd_layer_pass *pass, const lfd_signal *x, const lfd_signal *y, const lfd_signal *grad_y,
                      const lfd_signal *grad_x) {
     const lfd_dims dims = dims_of(pass);
     const float *w = pass->tensors[0].data;
     float *grad_w = pass->gradients ? pass->gradients[0] : NULL;
     const lfd_argmaxes arg = lfd_layer_argmaxes(pass, grad_y->lower != NULL);
-    clear(grad_x->value, dims.batch * dims.n_in);
-    clear(grad_x->lower, dims.batch * dims.n_in);
-    clear(grad_x->upper, dims.batch * dims.n_in);
+    lfd_layer_clear(pass, grad_x);
     if (grad_y->value)
         lfd_distance_backward(pass->context, &dims, pass->p, x->value, w, y->value, arg.value, grad_y->value,
                               grad_x->value, grad_w);
@@ -99,23 +77,19 @@ static void backward(const lfd_layer_pass *pass, const lfd_signal *x, const lfd_
                             grad_y->upper, grad_x->lower, grad_x->upper, grad_w);
 }
 
-static double growth(const lfd_layer_pass *pass, double magnitude) {
-    return magnitude + lfd_layer_largest(&pass->tensors[0]);
-}
-
 const struct lfd_layer_ops lfd_layer_distance = {
     .kind = LINFDIST_LAYER_DISTANCE,
     .label = "distance",
     .tensor_count = 1,
     .lipschitz = 1,
     .exact_at_p = 1,
-    .check = check,
+    .check = lfd_layer_check_dense,
     .describe = describe,
-    .workspace = workspace,
+    .workspace = lfd_layer_argmax_room,
     .prepare = prepare,
     .forget = forget,
     .prepared_scratch = prepared_scratch,
     .forward = forward,
     .backward = backward,
-    .growth = growth,
+    .growth = lfd_layer_growth,
 };

@@ -1,4 +1,5 @@
 /* The table of layers and what they share. */
+#include "../ops.h"
 #include "layer.h"
 
 #include <math.h>
@@ -21,7 +22,6 @@ const struct lfd_layer_ops *lfd_layer_find(int32_t kind) {
 
 void lfd_layer_tensor(const lfd_layer_spec *spec, const char *suffix, int32_t role, int32_t dims, const int64_t *shape,
                       lfd_tensor *tensor) {
-    /* A name that does not fit is cut; lfd_model_create refuses names that are not unique. */
     (void)snprintf(tensor->name, sizeof tensor->name, "%s%s", spec->name, suffix);
     tensor->role = role;
     tensor->dims = dims;
@@ -38,6 +38,10 @@ double lfd_layer_largest(const lfd_tensor *tensor) {
     double largest = 0.0;
     for (size_t i = 0; i < tensor->count; ++i) largest = fmax(largest, fabs((double)tensor->data[i]));
     return largest;
+}
+
+double lfd_layer_growth(const lfd_layer_pass *pass, double magnitude) {
+    return magnitude + lfd_layer_largest(&pass->tensors[0]);
 }
 
 /* ---- passes ---- */
@@ -61,6 +65,11 @@ lfd_conv_dims lfd_layer_conv_dims(const lfd_layer_spec *spec, size_t batch) {
     };
 }
 
+void lfd_layer_argmax_room(const lfd_layer_spec *spec, size_t max_batch, int bounded, size_t *rows, size_t *columns) {
+    *rows = max_batch * (bounded ? 3 : 1);
+    *columns = (size_t)spec->n_out;
+}
+
 lfd_argmaxes lfd_layer_argmaxes(const lfd_layer_pass *pass, int bounded) {
     const size_t count = pass->batch * (size_t)pass->spec->n_out;
     lfd_argmaxes arg = {0};
@@ -72,6 +81,12 @@ lfd_argmaxes lfd_layer_argmaxes(const lfd_layer_pass *pass, int bounded) {
     return arg;
 }
 
+void lfd_layer_clear(const lfd_layer_pass *pass, const lfd_signal *grad_x) {
+    float *const ends[] = {grad_x->value, grad_x->lower, grad_x->upper};
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; ++i)
+        if (ends[i]) lfd_zero(pass->context, pass->batch * (size_t)pass->spec->n_in, ends[i]);
+}
+
 void lfd_layer_pass_on(const lfd_layer_pass *pass, const float *grad_y, float *grad_x) {
     const size_t bytes = pass->batch * (size_t)pass->spec->n_out * sizeof *grad_x;
     if (grad_x && grad_y) memcpy(grad_x, grad_y, bytes);
@@ -79,6 +94,27 @@ void lfd_layer_pass_on(const lfd_layer_pass *pass, const float *grad_y, float *g
 }
 
 /* ---- checks ---- */
+
+linfdist_status lfd_layer_check_name(const char *name, size_t room, int64_t index) {
+    const char *end = memchr(name, '\0', room);
+    if (!end || end == name)
+        return lfd_fail(LINFDIST_ERROR_INVALID_ARGUMENT, "layer %lld: its name must have 1 to %zu bytes",
+                        (long long)index, room - 1);
+    for (const char *c = name; c < end; ++c)
+        if (*c < 0x20 || *c > 0x7e)
+            return lfd_fail(LINFDIST_ERROR_INVALID_ARGUMENT,
+                            "layer %lld: byte %lld of its name is 0x%02x, not printable ASCII", (long long)index,
+                            (long long)(c - name), (unsigned)(unsigned char)*c);
+    return LINFDIST_OK;
+}
+
+/* A field of the layer in [low, high]. */
+static linfdist_status check_field(const lfd_layer_spec *spec, const char *field, int64_t value, int64_t low,
+                                   int64_t high) {
+    char name[80];
+    (void)snprintf(name, sizeof name, "layer %s: %s", spec->name, field);
+    return lfd_check_count(name, value, low, high);
+}
 
 linfdist_status lfd_layer_check_elementwise(lfd_layer_spec *spec) {
     if (spec->n_out == 0) spec->n_out = spec->n_in;
@@ -98,7 +134,7 @@ static linfdist_status check_groups(const lfd_layer_spec *spec, const char *in_n
 }
 
 linfdist_status lfd_layer_check_dense(lfd_layer_spec *spec) {
-    LFD_TRY(lfd_check_count("n_out of a layer", spec->n_out, 1, INT32_MAX));
+    LFD_TRY(check_field(spec, "n_out", spec->n_out, 1, INT32_MAX));
     LFD_TRY(check_groups(spec, "n_in", spec->n_in, "n_out", spec->n_out));
     spec->out = (lfd_extent){spec->n_out, 1, 1};
     return LINFDIST_OK;
@@ -113,12 +149,12 @@ static int64_t positions(int64_t side, int64_t kernel, const lfd_window *window)
 linfdist_status lfd_layer_check_window(lfd_layer_spec *spec) {
     lfd_window *window = &spec->window;
     enum { SIDE_MOST = 1 << 15 };
-    LFD_TRY(lfd_check_count("kernel_h", window->kernel_h, 1, SIDE_MOST));
-    LFD_TRY(lfd_check_count("kernel_w", window->kernel_w, 1, SIDE_MOST));
-    LFD_TRY(lfd_check_count("stride", window->stride, 1, SIDE_MOST));
-    LFD_TRY(lfd_check_count("padding", window->padding, 0, SIDE_MOST));
-    LFD_TRY(lfd_check_count("dilation", window->dilation, 1, SIDE_MOST));
-    LFD_TRY(lfd_check_count("out_channels", window->out_channels, 1, INT32_MAX));
+    LFD_TRY(check_field(spec, "kernel_h", window->kernel_h, 1, SIDE_MOST));
+    LFD_TRY(check_field(spec, "kernel_w", window->kernel_w, 1, SIDE_MOST));
+    LFD_TRY(check_field(spec, "stride", window->stride, 1, SIDE_MOST));
+    LFD_TRY(check_field(spec, "padding", window->padding, 0, SIDE_MOST));
+    LFD_TRY(check_field(spec, "dilation", window->dilation, 1, SIDE_MOST));
+    LFD_TRY(check_field(spec, "out_channels", window->out_channels, 1, INT32_MAX));
     LFD_TRY(check_groups(spec, "channels", spec->in.channels, "out_channels", window->out_channels));
     const int64_t height = positions(spec->in.height, window->kernel_h, window);
     const int64_t width = positions(spec->in.width, window->kernel_w, window);

@@ -47,9 +47,9 @@ struct lfd_layer_ops {
     /* Floats of scratch that one call of forward, backward or margins needs. Or NULL for none. */
     size_t (*scratch)(const lfd_layer_spec *spec, size_t max_batch, size_t threads);
     /* What makes inference at p = infinity faster: from the layer's tensors, which must stay as they are, and a range
-     * (bounds alone, batch 1) in which its inputs usually lie. It never changes results. *prepared stays NULL where there
-     * is nothing to gain. forget() frees it; prepared_scratch() is what forward needs with it in place of scratch().
-     * All three or none. */
+     * (bounds alone, batch 1) in which its inputs usually lie. It never changes results. *prepared stays NULL where
+     * there is nothing to gain. forget() frees it; prepared_scratch() is what forward needs with it in place of
+     * scratch(). All three or none. */
     linfdist_status (*prepare)(const lfd_layer_pass *pass, const lfd_signal *range, void **prepared);
     void (*forget)(const linfdist_context *context, void *prepared);
     size_t (*prepared_scratch)(const lfd_layer_spec *spec, size_t max_batch);
@@ -91,18 +91,24 @@ const struct lfd_layer_ops *lfd_layer_find(int32_t kind);
 /* For describe(): name is the layer's plus suffix; dims entries of shape. */
 void lfd_layer_tensor(const lfd_layer_spec *spec, const char *suffix, int32_t role, int32_t dims, const int64_t *shape,
                       lfd_tensor *tensor);
+/* 1 to room - 1 printable ASCII characters, as files can keep them. index: of the layer, for messages. */
+linfdist_status lfd_layer_check_name(const char *name, size_t room, int64_t index);
 /* For check(): layers that treat every feature on its own. */
 linfdist_status lfd_layer_check_elementwise(lfd_layer_spec *spec);
 /* For check(): layers from all features to n_out. */
 linfdist_status lfd_layer_check_dense(lfd_layer_spec *spec);
 /* For check(): convolutions. */
 linfdist_status lfd_layer_check_window(lfd_layer_spec *spec);
+/* For backward() of sums: zeroes the members of grad_x that are not NULL. */
+void lfd_layer_clear(const lfd_layer_pass *pass, const lfd_signal *grad_x);
 /* For backward(): a gradient that passes through, zero where grad_y is NULL; nothing where grad_x is NULL. */
 void lfd_layer_pass_on(const lfd_layer_pass *pass, const float *grad_y, float *grad_x);
 /* The arrays of a convolution. */
 lfd_conv_dims lfd_layer_conv_dims(const lfd_layer_spec *spec, size_t batch);
 /* For describe() of convolutions: out_channels x channels / groups x kernel_h x kernel_w. */
 void lfd_layer_kernel_tensor(const lfd_layer_spec *spec, lfd_tensor *tensor);
+/* The workspace() of distances: room for the argmaxes of an l_inf pass, of the values and of both bounds. */
+void lfd_layer_argmax_room(const lfd_layer_spec *spec, size_t max_batch, int bounded, size_t *rows, size_t *columns);
 /* Where distances keep the argmaxes of an l_inf pass: in the workspace, values' first; NULL where nothing is kept.
  * bounded: the pass has bounds, whose argmaxes the workspace has room for. */
 typedef struct lfd_argmaxes {
@@ -111,5 +117,7 @@ typedef struct lfd_argmaxes {
 lfd_argmaxes lfd_layer_argmaxes(const lfd_layer_pass *pass, int bounded);
 /* For growth(): the largest magnitude of a tensor's numbers. */
 double lfd_layer_largest(const lfd_tensor *tensor);
+/* The growth() of layers whose only tensor is subtracted or added. Padding is no larger than any input. */
+double lfd_layer_growth(const lfd_layer_pass *pass, double magnitude);
 
 #endif

@@ -70,10 +70,6 @@ static void commit(const lfd_layer_pass *pass) {
     lfd_running_mean((size_t)pass->spec->in.channels, momentum, means_of(pass), pass->tensors[0].data);
 }
 
-static double growth(const lfd_layer_pass *pass, double magnitude) {
-    return magnitude + lfd_layer_largest(&pass->tensors[0]);
-}
-
 const struct lfd_layer_ops lfd_layer_mean_shift = {
     .kind = LINFDIST_LAYER_MEAN_SHIFT,
     .label = "mean_shift",
@@ -85,5 +81,5 @@ const struct lfd_layer_ops lfd_layer_mean_shift = {
     .forward = forward,
     .backward = backward,
     .commit = commit,
-    .growth = growth,
+    .growth = lfd_layer_growth,
 };

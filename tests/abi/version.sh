@@ -25,6 +25,8 @@ expect CHANGELOG.md "$(sed -n 's/^## \([0-9][0-9.]*\).*/\1/p' "$source/CHANGELOG
 expect linfdist.pc "$(sed -n 's/^Version: //p' "$build/linfdist.pc")" "$version"
 expect linfdist-config-version.cmake \
     "$(sed -n 's/^set(PACKAGE_VERSION "\(.*\)")/\1/p' "$build/linfdist-config-version.cmake")" "$version"
+expect convert_checkpoint.py \
+    "$(sed -n 's/^LIBRARY_VERSION = "\([^"]*\)".*/\1/p' "$source/examples/convert_checkpoint.py")" "$version"
 expect 'the soname link' "$(readlink "$build/liblinfdist.so")" "liblinfdist.so.$(macro ABI_VERSION)"
 expect 'the file of the library' "$(readlink "$build/liblinfdist.so.$(macro ABI_VERSION)")" "liblinfdist.so.$version"
 [ "$failures" -eq 0 ]

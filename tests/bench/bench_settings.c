@@ -54,12 +54,14 @@ static int check(bench_settings *s, problem *what) {
     long long batch = 0, n_out = 0, n_in = 0;
     char end;
     if (check_words("ops", s->ops, op_names, sizeof op_names / sizeof *op_names, what) != 0 ||
-        check_words("isa", s->isa, isas, 3, what) != 0 ||
-        (s->p && parse_list("p", s->p, 1.0, INFINITY, &s->p_list, what) != 0))
+        check_words("isa", s->isa, isas, 3, what) != 0 || (s->p && parse_norms("p", s->p, &s->p_list, what) != 0))
         return -1;
     if (s->shape && (sscanf(s->shape, "%lldx%lldx%lld%c", &batch, &n_out, &n_in, &end) != 3 || batch < 1 || n_out < 1 ||
                      n_in < 1 || batch > 65536 || n_out > 65536 || n_in > 65536))
         return problem_set(what, "--shape '%s': expected three sizes up to 65536 such as 512x1024x1024", s->shape);
+    const char *wanted[4];
+    isas_wanted(s, wanted);
+    if (!wanted[0]) return problem_set(what, "--isa '%s': this machine has none of them", s->isa);
     s->batch = batch;
     s->n_out = n_out;
     s->n_in = n_in;

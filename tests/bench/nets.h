@@ -30,7 +30,7 @@ void nets_close(void);
 int64_t nets_batch(const nets *n);
 /* A net as it is before its training: the first of --model, or a new one. */
 linfdist_model *nets_untrained(const bench_settings *s, linfdist_context *context);
-/* The net of the run at this p, or nearest above or else below it, as a model of the context. */
+/* The net of the run whose p is nearest to this one, in octaves, as a model of the context. */
 linfdist_model *nets_model(const nets *n, double p, linfdist_context *context);
 
 /* What a layer of the net at this p sees of the first training images, and its weights; both malloc'ed. */

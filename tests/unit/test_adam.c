@@ -113,6 +113,7 @@ static void test_unfit_numbers(void **state) {
         array[1] = before;                                                                                             \
     } while (0)
     REFUSE(g, NAN, LINFDIST_ERROR_NOT_FINITE, "gradient is nan at row 0, column 1");
+    REFUSE(g, 0x1.000002p49f, LINFDIST_ERROR_NOT_FINITE, "must be finite and at most 2^49");
     REFUSE(w, INFINITY, LINFDIST_ERROR_NOT_FINITE, "w is inf");
     REFUSE(m, -INFINITY, LINFDIST_ERROR_NOT_FINITE, "m is -inf");
     REFUSE(v, NAN, LINFDIST_ERROR_NOT_FINITE, "v is nan");

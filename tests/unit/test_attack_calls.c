@@ -118,12 +118,12 @@ static void test_bad_options(void **state) {
     EXPECT_BAD_OPTION(&b, struct_size, 8, "struct_size 8");
     options.p = bad_p;
     options.p_count = 2;
-    expect_refused(&b, &options, 0.1, LINFDIST_ERROR_INVALID_ARGUMENT, "p is 0.5");
+    expect_refused(&b, &options, 0.1, LINFDIST_ERROR_INVALID_ARGUMENT, "p[1] is 0.5");
     options.p_count = 1;
     options.p = &large_p;
-    expect_refused(&b, &options, 0.1, LINFDIST_ERROR_INVALID_ARGUMENT, "p is 1001");
+    expect_refused(&b, &options, 0.1, LINFDIST_ERROR_INVALID_ARGUMENT, "p[0] is 1001");
     options.p = &no_p;
-    expect_refused(&b, &options, 0.1, LINFDIST_ERROR_INVALID_ARGUMENT, "p is nan");
+    expect_refused(&b, &options, 0.1, LINFDIST_ERROR_INVALID_ARGUMENT, "p[0] is nan");
     options = make_options(3);
     options.random_start = 0;
     options.restarts = 2;

@@ -43,11 +43,13 @@ static void test_lists(void **state) {
     number_list list;
     problem what;
     (void)state;
-    assert_int_equal(parse_list("p", "inf,40,100/3", 1, (double)INFINITY, &list, &what), 0);
+    assert_int_equal(parse_norms("p", "inf,40,100/3", &list, &what), 0);
     assert_int_equal(list.count, 3);
     assert_true(isinf(list.values[0]) && list.values[1] == 40.0 && list.values[2] == 100.0 / 3.0);
-    assert_int_equal(parse_list("p", "0.5", 1, (double)INFINITY, &list, &what), -1);
+    assert_int_equal(parse_norms("p", "0.5", &list, &what), -1);
     assert_non_null(strstr(what.text, "--p '0.5'"));
+    assert_int_equal(parse_norms("p", "8,1000.5", &list, &what), -1);
+    assert_non_null(strstr(what.text, "'1000.5' is no number or fraction from 1 to 1000, nor inf"));
     assert_int_equal(parse_list("eps", "0.1,inf", 0, 1000, &list, &what), -1);
     assert_non_null(strstr(what.text, "'inf'"));
     assert_int_equal(parse_list("eps", "0.1,,0.2", 0, 1000, &list, &what), -1);

@@ -319,16 +319,11 @@ static void test_growth(void **state) {
     assert_null(none);
 }
 
-/* Distances behind a linear layer have bounds at p = infinity alone. */
-static void test_bounds_at_finite_p(void **state) {
+/* 4 inputs, a linear layer under distances: 3 classes. */
+static linfdist_model *odd_net(void) {
     linfdist_model_options o;
     linfdist_layer list[2];
     linfdist_model *odd = NULL;
-    linfdist_run *run = NULL;
-    const float *margins;
-    float x[4] = {0, 1, 2, 3};
-    const int32_t label = 1;
-    (void)state;
     OK(linfdist_model_options_init(&o, sizeof o));
     o.height = 1;
     o.width_px = 4;
@@ -338,6 +333,17 @@ static void test_bounds_at_finite_p(void **state) {
     list[0].n_out = 5;
     list[1].n_out = 3;
     OK(linfdist_model_create(context, &o, list, 2, &odd));
+    return odd;
+}
+
+/* Distances behind a linear layer have bounds at p = infinity alone. */
+static void test_bounds_at_finite_p(void **state) {
+    linfdist_model *odd = odd_net();
+    linfdist_run *run = NULL;
+    const float *margins;
+    float x[4] = {0, 1, 2, 3};
+    const int32_t label = 1;
+    (void)state;
     OK(linfdist_run_create(odd, LINFDIST_RUN_TRAINING, 1, &run));
     OK(linfdist_forward(run, x, 4, 1, LINFDIST_EVALUATE, 8));
     FAILS(linfdist_run_margins(run, &label, 0.1, &margins), LINFDIST_ERROR_INVALID_ARGUMENT, "layer b (distance)");
@@ -363,12 +369,38 @@ static void test_file(void **state) {
     linfdist_model_destroy(loaded);
 }
 
+/* Margins lead bounds of their own, which may stand where those of linfdist_forward_bounds did. */
+static void test_bounds_end_with_margins(void **state) {
+    linfdist_model *odd = odd_net();
+    linfdist_run *run = NULL;
+    const float *margins, *lower, *upper;
+    float low[4] = {0, 1, 2, 3}, high[4] = {1, 2, 3, 4};
+    const int32_t label = 1;
+    (void)state;
+    OK(linfdist_run_create(odd, LINFDIST_RUN_INFERENCE, 1, &run));
+    OK(linfdist_forward(run, low, 4, 1, LINFDIST_EVALUATE, INFINITY));
+    OK(linfdist_forward_bounds(run, low, high, 4, 1));
+    OK(linfdist_run_bounds(run, &lower, &upper, NULL, NULL));
+    OK(linfdist_run_margins(run, &label, 0.1, &margins));
+    FAILS(linfdist_run_bounds(run, &lower, &upper, NULL, NULL), LINFDIST_ERROR_STATE, "no pass of bounds");
+    linfdist_run_destroy(run);
+    linfdist_model_destroy(odd);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_run_margins),        TEST(test_predictions), TEST(test_certificates), TEST(test_attack),
-        TEST(test_estimate),           TEST(test_training),    TEST(test_gradient),     TEST(test_growth),
-        TEST(test_bounds_at_finite_p), TEST(test_file),
+        TEST(test_run_margins),
+        TEST(test_predictions),
+        TEST(test_certificates),
+        TEST(test_attack),
+        TEST(test_estimate),
+        TEST(test_training),
+        TEST(test_gradient),
+        TEST(test_growth),
+        TEST(test_bounds_at_finite_p),
+        TEST(test_bounds_end_with_margins),
+        TEST(test_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

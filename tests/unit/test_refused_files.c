@@ -96,7 +96,7 @@ static const struct {
     {"\\\"kind\\\":\\\"mean_shift\\\"", "\\\"kind\\\":3", LINFDIST_ERROR_FORMAT, "kind is not"},
     {"\\\"kind\\\":\\\"mean_shift\\\"", "\\\"kind\\\":\\\"bias\\\"", LINFDIST_ERROR_FORMAT,
      "fc_dist.0.bias is missing"},
-    {"\\\"n_out\\\":5", "\\\"n_out\\\":1099511627776", LINFDIST_ERROR_FORMAT, "n_out of a layer is 1099511627776"},
+    {"\\\"n_out\\\":5", "\\\"n_out\\\":1099511627776", LINFDIST_ERROR_FORMAT, "n_out is 1099511627776"},
     {"\\\"n_out\\\":5", "\\\"n_out\\\":0", LINFDIST_ERROR_SHAPE, "fc_dist.0"},
     {"\\\"n_in\\\":6", "\\\"n_in\\\":0", LINFDIST_ERROR_SHAPE, "fc_dist.0"},
     {"\\\"groups\\\":1", "\\\"groups\\\":0", LINFDIST_ERROR_SHAPE, "groups 0"},

@@ -169,7 +169,7 @@ static void test_positive_eps(void **state) {
     expect_invalid(linfdist_schedule_at(&s, 118 * 10, &point), "eps would grow from 0");
     s = defaults();
     s.eps_train_normalized = 0;
-    expect_invalid(linfdist_schedule_at(&s, 0, &point), "eps_train_normalized is too small");
+    expect_invalid(linfdist_schedule_at(&s, 0, &point), "eps_train_normalized is 0, must be at least 2^-100");
     s.positive_eps = 0;
     assert_true(point.p == -5 && point_at(&s, 0).eps_normalized == 0);
     s = defaults();
@@ -278,7 +278,7 @@ static void test_bad_fields(void **state) {
     REFUSE(scalar_lr, INFINITY, "scalar_lr is inf");
     REFUSE(decay_count, -1, "decay_count is -1");
     REFUSE(decay_count, 1, "decay_epochs is NULL");
-    REFUSE(decay_count, 1; s.decay_epochs = &negative, "decay_epochs is -3");
+    REFUSE(decay_count, 1; s.decay_epochs = &negative, "decay_epochs[0] is -3");
 #undef REFUSE
     assert_true(point.p == -5);
 }

@@ -96,6 +96,42 @@ static void test_list(void **state) {
     linfdist_model_destroy(model);
 }
 
+/* The longest names, in a file too. */
+static void test_longest_names(void **state) {
+    static const char name[] = "12345678901234567890123456789012345678901234567";
+    linfdist_model_options o;
+    linfdist_layer list[2] = {layer(LINFDIST_LAYER_MEAN_SHIFT, name, 0), layer(LINFDIST_LAYER_DISTANCE, name, 10)};
+    linfdist_model *model = NULL, *loaded = NULL;
+    char text[80];
+    bytes file = {0};
+    (void)state;
+    OK(linfdist_model_options_init(&o, sizeof o));
+    OK(linfdist_model_create(context, &o, list, 2, &model));
+    save_bytes(model, &file);
+    OK(linfdist_model_load_memory(context, file.data, file.size, &loaded));
+    (void)snprintf(text, sizeof text, "%s.mean_shift.running_mean", name);
+    assert_string_equal(net_tensor(loaded, text).name, text);
+    bytes_free(&file);
+    linfdist_model_destroy(loaded);
+    linfdist_model_destroy(model);
+}
+
+/* Logits have no scalar, whatever the options say. */
+static void test_logits_without_scalar(void **state) {
+    linfdist_model_options o;
+    linfdist_layer list[] = {layer(LINFDIST_LAYER_LINEAR, "fc", 10)};
+    linfdist_model *model = NULL;
+    linfdist_model_info info = {.struct_size = sizeof info};
+    (void)state;
+    OK(linfdist_model_options_init(&o, sizeof o));
+    o.outputs = LINFDIST_OUTPUTS_LOGITS;
+    assert_int_equal(o.learned_scalar, 1);
+    OK(linfdist_model_create(context, &o, list, 1, &model));
+    OK(linfdist_model_get_info(model, &info));
+    assert_int_equal(info.learned_scalar, 0);
+    linfdist_model_destroy(model);
+}
+
 /* An older program's struct ends before the shapes. */
 static void test_older_info(void **state) {
     linfdist_model *model = net_mlp(context, 2, 3, 4, 2, 1);
@@ -130,6 +166,10 @@ static void test_refused_lists(void **state) {
     EXPECT_BAD(bad[1].name = "", LINFDIST_ERROR_INVALID_ARGUMENT, "its name must have");
     EXPECT_BAD(bad[1].name = "123456789012345678901234567890123456789012345678", LINFDIST_ERROR_INVALID_ARGUMENT,
                "layer 1: its name");
+    EXPECT_BAD(bad[1].name = "a\n", LINFDIST_ERROR_INVALID_ARGUMENT, "layer 1: byte 1 of its name is 0x0a");
+    EXPECT_BAD(bad[1].name = "gr\xc3\xb6\xc3\x9f"
+                             "e",
+               LINFDIST_ERROR_INVALID_ARGUMENT, "byte 2 of its name is 0xc3");
     EXPECT_BAD(bad[1].struct_size = 8, LINFDIST_ERROR_INVALID_ARGUMENT, "struct_size 8");
     EXPECT_BAD(bad[1].struct_size += 8, LINFDIST_ERROR_INVALID_ARGUMENT, "layers[1] has struct_size");
     EXPECT_BAD(bad[0].n_out = 4, LINFDIST_ERROR_INVALID_ARGUMENT, "n_out is 4");
@@ -147,7 +187,7 @@ static void test_refused_lists(void **state) {
                "2^31");
     EXPECT_BAD(bad[1].n_out = 4, LINFDIST_ERROR_INVALID_ARGUMENT, "n_out is 4");
     EXPECT_BAD(bad[1].groups = 2, LINFDIST_ERROR_SHAPE, "groups 2");
-    EXPECT_BAD(bad[2].n_out = 0, LINFDIST_ERROR_INVALID_ARGUMENT, "n_out of a layer is 0");
+    EXPECT_BAD(bad[2].n_out = 0, LINFDIST_ERROR_INVALID_ARGUMENT, "layer dense: n_out is 0");
     EXPECT_BAD(bad[2].groups = 5, LINFDIST_ERROR_SHAPE, "groups 5 must divide n_in 48");
     EXPECT_BAD(bad[2].kernel_w = 1, LINFDIST_ERROR_INVALID_ARGUMENT, "kernel_w is 1");
     EXPECT_BAD(bad[2].padding = 2, LINFDIST_ERROR_INVALID_ARGUMENT, "padding is 2");
@@ -174,7 +214,7 @@ static void test_refused_options(void **state) {
         FAILS(linfdist_model_create(context, &bad, list, n, &model), status, text);                                    \
     } while (0)
     EXPECT_BAD_OPTION(bad.outputs = 2, LINFDIST_ERROR_INVALID_ARGUMENT, "outputs is 2");
-    EXPECT_BAD_OPTION(bad.outputs = LINFDIST_OUTPUTS_LOGITS, LINFDIST_ERROR_INVALID_ARGUMENT, "learned_scalar is 1");
+    EXPECT_BAD_OPTION(bad.learned_scalar = 2, LINFDIST_ERROR_INVALID_ARGUMENT, "learned_scalar is 2");
     EXPECT_BAD_OPTION(bad.classes = 1, LINFDIST_ERROR_INVALID_ARGUMENT, "classes is 1");
     EXPECT_BAD_OPTION(bad.height = 0, LINFDIST_ERROR_INVALID_ARGUMENT, "height is 0");
     EXPECT_BAD_OPTION(bad.identity_value = NAN, LINFDIST_ERROR_INVALID_ARGUMENT, "identity_value is nan");
@@ -289,6 +329,7 @@ static void test_conv_hybrid_net(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_longest_names), cmocka_unit_test(test_logits_without_scalar),
         cmocka_unit_test(test_list),          cmocka_unit_test(test_older_info),
         cmocka_unit_test(test_refused_lists), cmocka_unit_test(test_refused_options),
         cmocka_unit_test(test_file),          cmocka_unit_test(test_conv_net),
