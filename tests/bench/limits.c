@@ -20,9 +20,13 @@ static const limit_loops *loops_of(const operands *o) {
 }
 
 static void (*loop_of(const limit_loops *loops, const lfd_power *power, int which))(limit *l) {
-    if (which == OPERATOR_BOUNDS) return loops->bounds;
-    if (which < OPERATOR_LP) return loops->linf;
-    return which == OPERATOR_LP ? loops->forward[power->integer] : loops->backward[power->integer];
+    switch (which) {
+    case OPERATOR_LINF: return loops->linf;
+    case OPERATOR_LINF_ARGMAX: return loops->argmax;
+    case OPERATOR_BOUNDS: return loops->bounds;
+    case OPERATOR_LP: return loops->forward[power->integer];
+    default: return loops->backward[power->integer];
+    }
 }
 
 limit limit_of(const operands *o, int which) {
@@ -35,6 +39,7 @@ limit limit_of(const operands *o, int which) {
     }
     for (size_t i = 0; i < LIMIT_MOST; ++i) l.x[i] = 1.0f;
     l.loop = loop_of(loops, &l.power, which);
+    l.columns = (size_t)o->shape.n_in;
     l.rounds = (size_t)(call_elements / (double)loops->together);
     l.elements = (double)(l.rounds * loops->together);
     return l;

@@ -11,15 +11,15 @@ enum { LIMIT_MOST = 6 }; /* independent vectors of a round */
 typedef struct limit {
     void (*loop)(struct limit *l);
     lfd_power power;
-    size_t rounds;
-    double elements; /* (b, o, i) triples of one call */
+    size_t rounds, columns; /* a round is a column; of one output */
+    double elements;        /* (b, o, i) triples of one call */
     float x[LIMIT_MOST], result;
 } limit;
 
 /* The loops of one instruction set; those of p by the small integer that it is, 0 for all others. */
 typedef struct limit_loops {
     size_t together; /* elements of a round */
-    void (*linf)(limit *l), (*bounds)(limit *l);
+    void (*linf)(limit *l), (*argmax)(limit *l), (*bounds)(limit *l);
     void (*forward[9])(limit *l), (*backward[9])(limit *l);
 } limit_loops;
 extern const limit_loops limit_loops_avx2, limit_loops_avx512;

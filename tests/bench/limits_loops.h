@@ -10,6 +10,7 @@
 #include "../../lib/tmpl/integer_power.h"
 
 enum { CHAINS = GRADIENT_ROWS_X }; /* independent vectors of a round, so that no result is waited for */
+enum { BLOCK = 32, BLOCKS = 2 };   /* columns that an argmax is searched in, at once; such blocks in L1 */
 _Static_assert((int)CHAINS <= (int)LIMIT_MOST, "limit.x is too short");
 
 /* The compiler forgets what it knows of a vector, and computes each round anew. */
@@ -35,6 +36,52 @@ static void linf(limit *l) {
         FORGET(w);
         LFD_UNROLL
         for (size_t c = 0; c < CHAINS; ++c) most[c] = vf_max_magnitude(most[c], vf_number_minus(l->x[c], w));
+    }
+    use(l, most);
+}
+
+/* The lowest column that attains each maximum, in the block of columns that raised it last. */
+static void search(limit *l, const float *x, const float *w, const vf *most, uint16_t (*hits)[LANES]) {
+    for (size_t c = 0; c < CHAINS; ++c) {
+        float maxima[LANES];
+        int32_t columns[LANES];
+        vf_store(maxima, most[c]);
+        for (size_t lane = 0; lane < LANES; ++lane) {
+            const size_t begin = hits[c][lane] % BLOCKS * BLOCK;
+            uint32_t places = 0;
+            LFD_UNROLL
+            for (size_t i = 0; i < BLOCK; i += LANES) {
+                const vf size = vf_abs(vf_difference(vf_load(x + begin + i), vf_load(w + begin + i)));
+                places |= vm_bits(vf_equal(size, vf_set(maxima[lane]))) << i;
+            }
+            columns[lane] = (int32_t)begin + __builtin_ctz(places | 1u << (BLOCK - 1));
+        }
+        l->result += (float)columns[0];
+        __asm__ volatile("" : : "r"(columns) : "memory");
+    }
+}
+
+/* As linf; after each block of columns the maxima that rose are marked with its number, and a search follows when an
+ * output's columns are through. */
+static void argmax(limit *l) {
+    vf most[CHAINS], w = vf_set(0.5f);
+    uint16_t hits[CHAINS][LANES] = {{0}};
+    float x_row[BLOCKS * BLOCK] = {1.0f}, w_row[BLOCKS * BLOCK] = {0.5f};
+    size_t block = 0;
+    fill(most, 0.0f);
+    for (size_t r = 0; r < l->rounds; r += BLOCK, ++block) {
+        vf before[CHAINS];
+        for (size_t c = 0; c < CHAINS; ++c) before[c] = most[c];
+        for (size_t i = 0; i < BLOCK; ++i) {
+            FORGET(w);
+            LFD_UNROLL
+            for (size_t c = 0; c < CHAINS; ++c) most[c] = vf_max_magnitude(most[c], vf_number_minus(l->x[c], w));
+        }
+        LFD_UNROLL
+        for (size_t c = 0; c < CHAINS; ++c) mark_lanes(hits[c], vf_less(before[c], most[c]), (int32_t)block);
+        if ((block + 1) * BLOCK < l->columns) continue;
+        search(l, x_row, w_row, most, hits);
+        block = 0;
     }
     use(l, most);
 }
@@ -124,6 +171,7 @@ BOTH_OF(8)
 const limit_loops LIMIT_LOOPS = {
     CHAINS * LANES,
     linf,
+    argmax,
     bounds,
     {forward_0, forward_1, forward_2, forward_3, forward_4, forward_5, forward_6, forward_7, forward_8},
     {backward_0, backward_1, backward_2, backward_3, backward_4, backward_5, backward_6, backward_7, backward_8},
