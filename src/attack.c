@@ -7,6 +7,7 @@
 #include "../lib/math.h"
 #include "ascent.h"
 #include "certifier.h"
+#include "loss.h"
 #include "ops.h"
 
 enum { CHUNK = 256, P_MOST = 1024 };

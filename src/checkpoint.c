@@ -6,6 +6,7 @@
 
 #include "file.h"
 #include "model_file.h"
+#include "optimizer.h"
 
 #define STATE "state"
 #define MOMENT_NAME 96 /* "optimizer.m." and the name of a tensor */

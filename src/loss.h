@@ -20,6 +20,8 @@ linfdist_status lfd_loss_margins(const linfdist_loss *loss, const lfd_loss_input
 linfdist_status lfd_loss_distances(const linfdist_loss *loss, const float *distances, const int32_t *labels,
                                    int64_t batch, int64_t classes, double samples, float scalar, double eps_normalized,
                                    double lambda, double *value, float *grad_distances, float *grad_scalar);
+/* Labels in [0, classes), INVALID_ARGUMENT otherwise. */
+linfdist_status lfd_check_labels(const int32_t *labels, int64_t batch, int64_t classes);
 /* eps that margins are divided by. */
 linfdist_status lfd_check_eps(double eps_normalized);
 

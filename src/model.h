@@ -114,12 +114,4 @@ int64_t lfd_model_tensor_index(const linfdist_model *model, const char *name);
 /* The same, INVALID_ARGUMENT when there is none. */
 linfdist_status lfd_model_find_index(const linfdist_model *model, const char *name, int64_t *index);
 
-struct linfdist_optimizer {
-    linfdist_context *context;
-    linfdist_model *model; /* retained */
-    linfdist_adam_options options;
-    int64_t step;
-    float **m, **v; /* per tensor of the model; NULL for running means */
-};
-
 #endif

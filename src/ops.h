@@ -75,8 +75,6 @@ linfdist_status lfd_check_gradient(linfdist_context *context, const float *x, si
 /* x_lower and x_upper, fit numbers and nowhere inverted. */
 linfdist_status lfd_check_intervals(linfdist_context *context, const float *x_lower, const float *x_upper, size_t rows,
                                     size_t columns, size_t stride);
-/* Labels in [0, classes), INVALID_ARGUMENT otherwise. */
-linfdist_status lfd_check_labels(const int32_t *labels, int64_t batch, int64_t classes);
 
 /* linfdist_distance_weights_init from one of the seed's independent sequences; the public function's is stream 0. */
 linfdist_status lfd_distance_weights_init(uint64_t seed, uint64_t stream, int64_t n_out, int64_t channels_per_group,

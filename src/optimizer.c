@@ -1,8 +1,8 @@
 /* Adam on a model's parameters. */
 #include <stdio.h>
 
-#include "model.h"
 #include "ops.h"
+#include "optimizer.h"
 #include "run.h"
 
 static linfdist_status allocate_moments(linfdist_optimizer *optimizer) {
