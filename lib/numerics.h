@@ -1,6 +1,8 @@
-/* Constants every implementation of the l_p kernels shares; they decide bits. */
+/* What every implementation of the kernels shares because it decides bits. */
 #ifndef LFD_NUMERICS_H
 #define LFD_NUMERICS_H
+
+#include <math.h>
 
 /* Distances below this are scaled by 2^100 before their reciprocal and their cut are formed. */
 #define LFD_TINY 0x1p-40f
@@ -18,5 +20,11 @@
 #define LFD_PLAIN_HIGH 0x1p16f
 #define LFD_PLAIN_FACTOR_LOW 0x1p-100f
 #define LFD_PLAIN_FACTOR_HIGH 0x1p100f
+
+/* The gradient through |difference|: with its sign, 0 where it is 0. Signs are as good as random, so they are not
+ * branched on. */
+static inline float lfd_signed_gradient(float difference, float gradient) {
+    return difference == 0.0f ? 0.0f : copysignf(1.0f, difference) * gradient;
+}
 
 #endif

@@ -1,8 +1,8 @@
 #include "patches.h"
 
+#include "numerics.h"
 #include "tmpl/rows.h"
 
-#include <math.h>
 #include <string.h>
 
 /* ---- rows of patches -------------------------------------------------------------------------------------------- */
@@ -128,8 +128,7 @@ static void scatter_one(const lfd_conv_dims *d, const float *x, const float *w, 
     const size_t pixel = pixel_under(d, at, column);
     const int inside = pixel != OUTSIDE;
     const float difference = (inside ? x[pixel] : 0.0f) - w[column];
-    /* Signs are as good as random, so they are not branched on. */
-    const float gradient = difference == 0.0f ? 0.0f : copysignf(1.0f, difference) * grad_y;
+    const float gradient = lfd_signed_gradient(difference, grad_y);
     if (grad_x && inside) grad_x[pixel] += gradient;
     if (grad_w) grad_w[column] -= gradient;
 }
@@ -158,7 +157,7 @@ void lfd_patches_scatter_bound(const lfd_conv_dims *dims, int upper, const float
             const int inside = pixel != OUTSIDE;
             const float l = inside ? xl[pixel] : 0.0f, u = inside ? xu[pixel] : 0.0f;
             const int right = w[column] - l <= u - w[column];
-            const float gradient = right ? grad_y[position] : -grad_y[position];
+            const float gradient = (float)(2 * right - 1) * grad_y[position];
             float *grad_x = right == upper ? grad_xu : grad_xl;
             if (grad_x && inside) grad_x[pixel] += gradient;
             if (grad_w) grad_w[column] -= gradient;

@@ -50,52 +50,42 @@ typedef struct source {
 } source;
 
 /* At the chosen column the input lies to the right of w (t1 <= t2) or to its left. To the right the lower bound is
- * l - w and the upper u - w; to the left they are w - u and w - l. */
-static source lower_source(int32_t arg, const float *xl, const float *xu, const float *w) {
-    size_t i = (size_t)arg;
-    int right = w[i] - xl[i] <= xu[i] - w[i];
-    return right ? (source){i, 0, 1.0f} : (source){i, 1, -1.0f};
-}
-
-static source upper_source(int32_t arg, const float *xl, const float *xu, const float *w) {
-    size_t i = (size_t)arg;
-    int right = w[i] - xl[i] <= xu[i] - w[i];
-    return right ? (source){i, 1, 1.0f} : (source){i, 0, -1.0f};
+ * l - w and the upper u - w; to the left they are w - u and w - l. Which of them is as good as random, and not branched
+ * on. */
+static source source_of(int upper, int32_t arg, const float *xl, const float *xu, const float *w) {
+    const size_t i = (size_t)arg;
+    const int right = w[i] - xl[i] <= xu[i] - w[i];
+    return (source){i, right == upper, (float)(2 * right - 1)};
 }
 
 void lfd_ref_bounds_backward_x(const lfd_shape *s, const float *xl, const float *xu, const float *w,
                                const int32_t *arg_l, const int32_t *arg_u, const float *grad_yl, const float *grad_yu,
                                float *grad_xl, float *grad_xu) {
+    const int32_t *const args[] = {arg_l, arg_u};
+    const float *const grads_y[] = {grad_yl, grad_yu};
+    float *const grads_x[] = {grad_xl, grad_xu};
     for (size_t b = 0; b < s->batch; ++b)
-        for (size_t o = 0; o < s->n_out; ++o) {
-            size_t y = b * s->y_stride + o, x = b * s->x_stride;
-            if (arg_l[y] >= 0) {
-                source from = lower_source(arg_l[y], xl + x, xu + x, w + o * s->w_stride);
-                float *grad = from.from_upper ? grad_xu : grad_xl;
-                if (grad) grad[x + from.column] += from.sign * grad_yl[y];
+        for (size_t o = 0; o < s->n_out; ++o)
+            for (int upper = 0; upper < 2; ++upper) {
+                const size_t y = b * s->y_stride + o, x = b * s->x_stride;
+                if (args[upper][y] < 0) continue;
+                const source from = source_of(upper, args[upper][y], xl + x, xu + x, w + o * s->w_stride);
+                float *grad = grads_x[from.from_upper];
+                if (grad) grad[x + from.column] += from.sign * grads_y[upper][y];
             }
-            if (arg_u[y] >= 0) {
-                source from = upper_source(arg_u[y], xl + x, xu + x, w + o * s->w_stride);
-                float *grad = from.from_upper ? grad_xu : grad_xl;
-                if (grad) grad[x + from.column] += from.sign * grad_yu[y];
-            }
-        }
 }
 
 void lfd_ref_bounds_backward_w(const lfd_shape *s, const float *xl, const float *xu, const float *w,
                                const int32_t *arg_l, const int32_t *arg_u, const float *grad_yl, const float *grad_yu,
                                float *grad_w) {
+    const int32_t *const args[] = {arg_l, arg_u};
+    const float *const grads_y[] = {grad_yl, grad_yu};
     for (size_t b = 0; b < s->batch; ++b)
-        for (size_t o = 0; o < s->n_out; ++o) {
-            size_t y = b * s->y_stride + o, x = b * s->x_stride;
-            float *grad = grad_w + o * s->w_stride;
-            if (arg_l[y] >= 0) {
-                source from = lower_source(arg_l[y], xl + x, xu + x, w + o * s->w_stride);
-                grad[from.column] -= from.sign * grad_yl[y];
+        for (size_t o = 0; o < s->n_out; ++o)
+            for (int upper = 0; upper < 2; ++upper) {
+                const size_t y = b * s->y_stride + o, x = b * s->x_stride, row = o * s->w_stride;
+                if (args[upper][y] < 0) continue;
+                const source from = source_of(upper, args[upper][y], xl + x, xu + x, w + row);
+                grad_w[row + from.column] -= from.sign * grads_y[upper][y];
             }
-            if (arg_u[y] >= 0) {
-                source from = upper_source(arg_u[y], xl + x, xu + x, w + o * s->w_stride);
-                grad[from.column] -= from.sign * grad_yu[y];
-            }
-        }
 }

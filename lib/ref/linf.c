@@ -1,3 +1,4 @@
+#include "../numerics.h"
 #include "ref.h"
 
 #include <math.h>
@@ -31,18 +32,13 @@ void lfd_ref_linf_argmax(const lfd_shape *s, const float *x, const float *w, flo
         }
 }
 
-/* sign(difference) * gradient, 0 where they are equal. */
-static float signed_gradient(float difference, float gradient) {
-    return difference > 0.0f ? gradient : difference < 0.0f ? -gradient : 0.0f;
-}
-
 void lfd_ref_linf_backward_x(const lfd_shape *s, const float *x, const float *w, const int32_t *argmax,
                              const float *grad_y, float *grad_x) {
     for (size_t b = 0; b < s->batch; ++b)
         for (size_t o = 0; o < s->n_out; ++o) {
             size_t i = (size_t)argmax[b * s->y_stride + o];
             float difference = x[b * s->x_stride + i] - w[o * s->w_stride + i];
-            grad_x[b * s->x_stride + i] += signed_gradient(difference, grad_y[b * s->y_stride + o]);
+            grad_x[b * s->x_stride + i] += lfd_signed_gradient(difference, grad_y[b * s->y_stride + o]);
         }
 }
 
@@ -52,6 +48,6 @@ void lfd_ref_linf_backward_w(const lfd_shape *s, const float *x, const float *w,
         for (size_t o = 0; o < s->n_out; ++o) {
             size_t i = (size_t)argmax[b * s->y_stride + o];
             float difference = x[b * s->x_stride + i] - w[o * s->w_stride + i];
-            grad_w[o * s->w_stride + i] -= signed_gradient(difference, grad_y[b * s->y_stride + o]);
+            grad_w[o * s->w_stride + i] -= lfd_signed_gradient(difference, grad_y[b * s->y_stride + o]);
         }
 }

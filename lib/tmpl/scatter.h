@@ -1,4 +1,4 @@
-/* The scatters of one number per output have nothing to vectorise: the reference's loops. */
+/* The scatters of one number per output have little to vectorise: the reference's loops. */
 
 void ISA(linf_backward_x)(const lfd_shape *s, const float *x, const float *w, const int32_t *argmax,
                           const float *grad_y, float *grad_x) {
