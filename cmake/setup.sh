@@ -20,24 +20,35 @@ have_blis_archive() {
     return 1
 }
 
-# missing_packages [cxx]: Debian's names of what is needed and not there; with cxx also what only tests use.
+without() {
+    case " ${LINFDIST_CMAKE_FLAGS:-} " in *" -D$1 "*) return 0 ;; esac
+    return 1
+}
+
+# Debian's names of what is needed and not there.
 missing_packages() {
     have_command cc || echo gcc libc6-dev
     have_command cmake || echo cmake
     have_command make || have_command ninja || echo make
     have_header jansson.h || echo libjansson-dev
-    have_header pthreadpool.h || echo libpthreadpool-dev
+    without LINFDIST_PTHREADPOOL=OFF || have_header pthreadpool.h || echo libpthreadpool-dev
     have_header cmocka.h || echo libcmocka-dev
+    without LINFDIST_BLIS=none || have_blis_archive || echo libblis-serial-dev
+}
+
+# What reads compressed data.
+missing_readers() {
     have_header zlib.h || echo zlib1g-dev
     have_header jpeglib.h || echo libjpeg-dev
-    have_blis_archive || echo libblis-serial-dev
-    if [ "${1:-}" = cxx ]; then
-        have_command gnuplot || echo gnuplot-nox
-        { have_command mpicc && have_command mpirun; } || echo libopenmpi-dev openmpi-bin
-        have_command c++ || echo g++
-        have_command pkg-config || echo pkg-config
-        have_command xmllint || echo libxml2-utils
-    fi
+}
+
+# What some tests need, which skip themselves without it.
+missing_tools() {
+    have_command gnuplot || echo gnuplot-nox
+    { have_command mpicc && have_command mpirun; } || echo libopenmpi-dev openmpi-bin
+    have_command c++ || echo g++
+    have_command pkg-config || echo pkg-config
+    have_command xmllint || echo libxml2-utils
 }
 
 as_root() {
@@ -59,8 +70,14 @@ install_packages() {
         return 1
     fi
     echo "Installing: $*"
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get update -q &&
-        as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@"
+    [ -n "${lists_are_fresh:-}" ] || as_root env DEBIAN_FRONTEND=noninteractive apt-get update -q || return
+    lists_are_fresh=1
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@"
+}
+
+# What may be missing.
+install_optional() {
+    install_packages "$@" || echo "Going on without: $*" >&2
 }
 
 processors() {

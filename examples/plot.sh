@@ -247,4 +247,5 @@ esac
 command -v gnuplot >/dev/null 2>&1 || fail 'gnuplot is not installed (Debian: apt-get install gnuplot-nox)'
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+trap 'exit 1' HUP INT TERM
 $kind "$@"

@@ -33,6 +33,8 @@ done
 
 # shellcheck disable=SC2046 # one word per package
 install_packages $(missing_packages)
+# shellcheck disable=SC2046
+install_optional $(missing_readers)
 configure_and_build train certify
 case ${1:-} in
 --list-recipes) exec "$build/bin/train" --list-recipes ;;

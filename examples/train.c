@@ -329,7 +329,7 @@ int main(int argc, char **argv) {
     static trainer t = {.tested = -1};
     int status = settings_parse(&t.chosen, argc, argv, &t.what);
     if (status == 1) {
-        settings_print(&t.chosen, stdout);
+        settings_print(&t.chosen, "train [--flag value]...", stdout);
         return EXIT_SUCCESS;
     }
     status = status != 0 ? EXIT_USAGE : work(&t);

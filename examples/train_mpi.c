@@ -64,6 +64,10 @@ static int32_t sum_gradients(void *user, float *values, size_t count) {
 
 /* ---- before and after ---- */
 
+static int64_t batch_size(const trainer *t) {
+    return t->chosen.batch < t->data.train.count ? t->chosen.batch : t->data.train.count;
+}
+
 static void create(trainer *t) {
     const settings *s = &t->chosen;
     const int32_t kind = s->bounds == BOUNDS_INTERVAL ? LINFDIST_RUN_INTERVAL_TRAINING : LINFDIST_RUN_TRAINING;
@@ -78,13 +82,13 @@ static void create(trainer *t) {
     adam.weight_decay = s->weight_decay;
     adam.decay = settings_decay(s);
     require(linfdist_optimizer_create_adam(t->model, &adam, &t->optimizer));
-    require(linfdist_run_create(t->model, kind, (s->batch + t->workers - 1) / t->workers, &t->run));
+    require(linfdist_run_create(t->model, kind, (batch_size(t) + t->workers - 1) / t->workers, &t->run));
     require(linfdist_run_set_hooks(t->run, &hooks));
 }
 
 /* Every worker has at least one sample of every batch. */
 static int check_parts(trainer *t) {
-    const int64_t count = t->data.train.count, size = t->chosen.batch < count ? t->chosen.batch : count;
+    const int64_t count = t->data.train.count, size = batch_size(t);
     const int64_t least = count % size ? count % size : size;
     if (least >= t->workers) return 0;
     return problem_set(&t->what, "--batch %lld: %lld images make a batch of %lld, too few for %d processes",
@@ -137,6 +141,7 @@ static void report(trainer *t, int64_t epochs, double started) {
     linfdist_certifier_destroy(certifier);
     if (t->chosen.out) require(linfdist_model_save(t->model, t->chosen.out));
     print_result(stdout, &result, LINFDIST_METHOD_MARGIN, t->chosen.eps_test, epochs, seconds_now() - started);
+    if (fflush(stdout) != 0) stop("standard output cannot be written");
 }
 
 static void destroy(trainer *t) {
@@ -206,11 +211,9 @@ int main(int argc, char **argv) {
     const int parsed = settings_parse(&t.chosen, argc, argv, &t.what);
     int status = parsed < 0 ? EXIT_USAGE : parsed > 0 ? 0 : prepare(&t);
     if (status != 0 && t.rank == 0) fprintf(stderr, "train_mpi: %s\n", t.what.text);
-    if (parsed > 0 && t.rank == 0) {
-        puts(
-            "usage: mpirun -n N train_mpi [--flag value]..., with these flags but --checkpoint, --resume and --log:\n");
-        settings_print(&t.chosen, stdout);
-    }
+    if (parsed > 0 && t.rank == 0)
+        settings_print(&t.chosen, "mpirun -n N train_mpi [--flag value]..., all but --checkpoint, --resume and --log",
+                       stdout);
     if (parsed == 0 && status == 0) train(&t);
     destroy(&t);
     MPI_Finalize();

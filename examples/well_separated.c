@@ -104,9 +104,9 @@ static int open_points(subject *s, const options *o, problem *what) {
  * asked for. */
 static int choose_radius(const subject *s, const separation *found, double asked, double *radius, problem *what) {
     const int64_t i = found->first, j = found->second;
-    const double most = floor(separation_radius(found) * s->std * 1e6) / 1e6;
     char flag[48] = "";
     if (i < 0) return problem_set(what, "all %" PRId64 " %s are of one class", s->set.count, s->what);
+    const double most = floor(separation_radius(found) * s->std * 1e6) / 1e6;
     *radius = isnan(asked) ? most : asked;
     if (most > 0.0 && *radius <= most) return 0;
     if (!isnan(asked)) snprintf(flag, sizeof flag, "--radius %g: ", asked);

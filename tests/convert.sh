@@ -8,6 +8,7 @@ library=$2
 script=$source/examples/convert_checkpoint.py
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+trap 'exit 1' HUP INT TERM
 
 version=$(sed -n 's/^#define LINFDIST_VERSION_STRING \("[0-9.]*"\)$/\1/p' "$source/include/linfdist/linfdist.h")
 grep -q -x "LIBRARY_VERSION = $version .*" "$script" || { echo "FAILED: LIBRARY_VERSION is not $version"; exit 1; }

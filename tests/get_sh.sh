@@ -6,6 +6,7 @@ set -eu
 get=$(cd "$(dirname "$0")/.." && pwd)/examples/data/get.sh
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+trap 'exit 1' HUP INT TERM
 failures=0
 
 # check WHAT CONDITION...

@@ -6,6 +6,7 @@ check=$1
 goldens=$2
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+trap 'exit 1' HUP INT TERM
 failures=0
 LC_ALL=C
 export LC_ALL

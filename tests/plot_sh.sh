@@ -5,6 +5,7 @@ set -eu
 plot=$(cd "$(dirname "$0")/.." && pwd)/examples/plot.sh
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+trap 'exit 1' HUP INT TERM
 cd "$work"
 failures=0
 

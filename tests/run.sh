@@ -7,11 +7,14 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 . "$root/cmake/setup.sh"
 
 # shellcheck disable=SC2046 # one word per package
-install_packages $(missing_packages cxx)
+install_packages $(missing_packages)
+# shellcheck disable=SC2046
+install_optional $(missing_readers) $(missing_tools)
 configure_and_build all
 
 log=$build/tests.log
 status=0
+echo "Testing; the outcome comes at the end:"
 (cd "$build" && ctest --output-on-failure --parallel "$(processors)" "$@" 2>&1) >"$log.part" || status=$?
 mv "$log.part" "$log"
 cat "$log"

@@ -28,6 +28,7 @@ static int copy_rows(csvlog *log, const char *header, int64_t keep_epochs, probl
         status = problem_set(what, "%s: not a log of this program: its first line is not '%s'", log->path, header);
     while (status == 0 && fgets(row, sizeof row, old))
         if (keep_row(row, keep_epochs) && fputs(row, log->file) == EOF) status = fail(log, what);
+    if (status == 0 && ferror(old)) status = fail(log, what);
     fclose(old);
     return status;
 }

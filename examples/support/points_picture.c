@@ -1,4 +1,5 @@
 /* The picture of points_draw's points, as SVG: one path of grid cells per class, merged into rectangles. */
+#include "path.h"
 #include "points.h"
 
 #include <errno.h>
@@ -138,6 +139,7 @@ static void draw(const view *v) {
 }
 
 static int write_file(view *v, const char *path, problem *what) {
+    if (path_check_target("picture", path, what) != 0) return -1;
     v->out = fopen(path, "w");
     if (!v->out) return problem_set(what, "--picture %s: %s", path, strerror(errno));
     draw(v);

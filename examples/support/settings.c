@@ -117,9 +117,10 @@ static void print_recipes(FILE *out) {
                 all[i].base ? "; based on " : "", all[i].base ? all[i].base : "", all[i].values);
 }
 
-static void print_help(FILE *out, const settings *s) {
-    fprintf(out, "usage: train [--flag value]...\n\n"
-                 "Trains an l_inf-distance net, certifies it, and ends with one JSON object on stdout.\n\n");
+static void print_help(FILE *out, const char *usage, const settings *s) {
+    fprintf(out,
+            "usage: %s\n\nTrains an l_inf-distance net, certifies it, and ends with one JSON object on stdout.\n\n",
+            usage);
     args_print_help(out, s->flags, SETTINGS_FLAGS);
     fprintf(out, "\nFlags that are not given take the values of --recipe; without one, those of the default recipe of\n"
                  "the data set and the kind of net; with --resume, those of the checkpoint. Recipes:\n");
@@ -136,11 +137,11 @@ static void print_help(FILE *out, const settings *s) {
             "  train-inf.csv  as often: the same for all training images, as they are in the data set\n");
 }
 
-void settings_print(const settings *s, FILE *out) {
+void settings_print(const settings *s, const char *usage, FILE *out) {
     if (s->list_recipes)
         print_recipes(out);
     else
-        print_help(out, s);
+        print_help(out, usage, s);
 }
 
 size_t settings_save(const settings *s, const dataset *data, const position *at, char state[STATE_SIZE]) {

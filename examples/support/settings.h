@@ -42,8 +42,8 @@ linfdist_loss settings_loss(const settings *s);
 int32_t settings_decay(const settings *s);
 /* 1 where the net ends with a linear head, whose outputs are logits; 0 where they are distances. */
 int settings_linear_head(const settings *s);
-/* What --help or --list-recipes asked for. */
-void settings_print(const settings *s, FILE *out);
+/* What --help or --list-recipes asked for. usage: how the program is called. */
+void settings_print(const settings *s, const char *usage, FILE *out);
 
 /* The program's part of a checkpoint, as text. Nothing in it depends on threads, paths or time. */
 #define STATE_SIZE 2048

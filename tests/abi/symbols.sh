@@ -7,6 +7,7 @@ header=$2
 soname=$3
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+trap 'exit 1' HUP INT TERM
 failures=0
 
 fail() {

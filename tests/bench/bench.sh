@@ -6,6 +6,7 @@ set -eu
 bench=$1
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
+trap 'exit 1' HUP INT TERM
 failures=0
 
 fail() {

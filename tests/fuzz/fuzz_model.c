@@ -49,6 +49,20 @@ static int32_t append(void *user, const void *data, size_t size) {
     return 0;
 }
 
+/* What loads can be asked; the answer, or refusal, is its own. */
+static void certify(const linfdist_model *model) {
+    enum { MOST_INPUTS = 64 };
+    static const float pixels[MOST_INPUTS];
+    linfdist_model_info info = {.struct_size = sizeof info};
+    linfdist_certifier *certifier;
+    float radius = 0.0f;
+    require(linfdist_model_get_info(model, &info) == LINFDIST_OK, "info");
+    if (info.n_in > MOST_INPUTS || linfdist_certifier_create(model, &certifier) != LINFDIST_OK) return;
+    (void)linfdist_certify(certifier, LINFDIST_METHOD_INTERVAL, pixels, info.n_in, 1, NULL, NULL, &radius);
+    require(radius >= 0.0f, "a radius below 0");
+    linfdist_certifier_destroy(certifier);
+}
+
 static void check_model(const uint8_t *data, size_t size) {
     linfdist_model *model = NULL, *again = NULL;
     buffer first = {0}, second = {0};
@@ -60,11 +74,30 @@ static void check_model(const uint8_t *data, size_t size) {
     require(linfdist_model_load_memory(context, first.data, first.size, &again) == LINFDIST_OK,
             "what was saved does not load");
     require(linfdist_model_save_to(again, append, &second) == LINFDIST_OK, "what loads again does not save");
+    certify(again);
     require(first.size == second.size && memcmp(first.data, second.data, first.size) == 0, "other bytes");
     linfdist_model_destroy(again);
     linfdist_model_destroy(model);
     free(first.data);
     free(second.data);
+}
+
+static void read_file(const char *name, buffer *b) {
+    uint8_t bytes[4096];
+    FILE *file = fopen(name, "rb");
+    require(file != NULL, name);
+    for (size_t got; (got = fread(bytes, 1, sizeof bytes, file)) > 0;) append(b, bytes, got);
+    fclose(file);
+}
+
+/* Saves and destroys them. */
+static void save_checkpoint(linfdist_model *model, linfdist_optimizer *optimizer, const void *state, size_t state_size,
+                            buffer *to) {
+    require(linfdist_checkpoint_save(model, optimizer, state, state_size, path) == LINFDIST_OK,
+            "what loads does not save");
+    read_file(path, to);
+    linfdist_optimizer_destroy(optimizer);
+    linfdist_model_destroy(model);
 }
 
 /* Checkpoints load by path only. */
@@ -79,10 +112,15 @@ static void check_checkpoint(const uint8_t *data, size_t size) {
         require(model == NULL && optimizer == NULL, "a checkpoint after a failure");
         return;
     }
-    require(linfdist_checkpoint_save(model, optimizer, state, state_size, path) == LINFDIST_OK,
-            "what loads does not save");
-    linfdist_optimizer_destroy(optimizer);
-    linfdist_model_destroy(model);
+    buffer first = {0}, second = {0};
+    save_checkpoint(model, optimizer, state, state_size, &first);
+    require(linfdist_checkpoint_load(context, path, &model, &optimizer, state, sizeof state, &state_size) ==
+                LINFDIST_OK,
+            "what was saved does not load");
+    save_checkpoint(model, optimizer, state, state_size, &second);
+    require(first.size == second.size && memcmp(first.data, second.data, first.size) == 0, "other bytes");
+    free(first.data);
+    free(second.data);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
@@ -98,16 +136,29 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 
 #ifndef LFD_LIBFUZZER
 
-static void read_file(const char *name, buffer *b) {
-    uint8_t bytes[4096];
-    FILE *file = fopen(name, "rb");
-    require(file != NULL, name);
-    for (size_t got; (got = fread(bytes, 1, sizeof bytes, file)) > 0;) append(b, bytes, got);
-    fclose(file);
+enum { SEEDS = 3 };
+
+/* Every kind of layer of the published nets, logits, and weight decay. */
+static void make_conv_hybrid(buffer *seed) {
+    linfdist_conv_options options;
+    linfdist_adam_options adam;
+    linfdist_model *model;
+    linfdist_optimizer *optimizer;
+    require(linfdist_conv_options_init(&options, sizeof options) == LINFDIST_OK, "options");
+    options.channels = 1;
+    options.height = options.width_px = options.classes = 2;
+    options.features = 3;
+    options.hidden = 2;
+    require(linfdist_model_create_conv(context, &options, &model) == LINFDIST_OK, "model");
+    require(linfdist_adam_options_init(&adam, sizeof adam) == LINFDIST_OK, "options");
+    adam.weight_decay = 0.25;
+    adam.decay = LINFDIST_DECAY_LP;
+    require(linfdist_optimizer_create_adam(model, &adam, &optimizer) == LINFDIST_OK, "optimizer");
+    save_checkpoint(model, optimizer, "state", 5, seed);
 }
 
-/* Two small files to start from. */
-static void make_seeds(buffer seeds[2]) {
+/* Small files to start from: a model, and two checkpoints. */
+static void make_seeds(buffer seeds[SEEDS]) {
     const double mean = 0.25;
     const linfdist_statistics statistics = {sizeof statistics, 1, &mean, 0.5, 0.0, 1.0};
     linfdist_mlp_options options;
@@ -120,10 +171,8 @@ static void make_seeds(buffer seeds[2]) {
     require(linfdist_model_set_statistics(model, &statistics) == LINFDIST_OK, "statistics");
     require(linfdist_model_save_to(model, append, &seeds[0]) == LINFDIST_OK, "save");
     require(linfdist_optimizer_create_adam(model, NULL, &optimizer) == LINFDIST_OK, "optimizer");
-    require(linfdist_checkpoint_save(model, optimizer, "state", 5, path) == LINFDIST_OK, "checkpoint");
-    read_file(path, &seeds[1]);
-    linfdist_optimizer_destroy(optimizer);
-    linfdist_model_destroy(model);
+    save_checkpoint(model, optimizer, "state", 5, &seeds[1]);
+    make_conv_hybrid(&seeds[2]);
 }
 
 static uint64_t random_state = 1;
@@ -176,23 +225,26 @@ static void mutate(buffer *b) {
 }
 
 static void mutate_seeds(long count) {
-    buffer seeds[2] = {{0}};
-    long loaded = 0;
+    buffer seeds[SEEDS] = {{0}};
+    long loaded[SEEDS] = {0};
     make_seeds(seeds);
     for (long i = 0; i < count; ++i) {
         buffer b = {0};
-        append(&b, seeds[i % 2].data, seeds[i % 2].size);
-        for (size_t changes = pick(4); changes > 0; --changes) mutate(&b);
+        append(&b, seeds[i % SEEDS].data, seeds[i % SEEDS].size);
+        for (size_t changes = 1 + pick(3); changes > 0; --changes) mutate(&b);
         linfdist_model *model = NULL;
-        loaded += linfdist_model_load_memory(context, b.data, b.size, &model) == LINFDIST_OK;
+        loaded[i % SEEDS] += linfdist_model_load_memory(context, b.data, b.size, &model) == LINFDIST_OK;
         linfdist_model_destroy(model);
         LLVMFuzzerTestOneInput(b.data, b.size);
         free(b.data);
     }
-    printf("%ld files, %ld of them still models\n", count, loaded);
-    require(count < 100 || (loaded > 0 && loaded < count), "the mutations are too strong or too weak");
-    free(seeds[0].data);
-    free(seeds[1].data);
+    printf("%ld files; still models: %ld, %ld, %ld of the seeds' descendants\n", count, loaded[0], loaded[1],
+           loaded[2]);
+    for (int i = 0; i < SEEDS; ++i) {
+        require(count < 100 * SEEDS || (loaded[i] > 0 && loaded[i] < count / SEEDS),
+                "the mutations are too strong or too weak");
+        free(seeds[i].data);
+    }
 }
 
 int main(int argc, char **argv) {

@@ -198,6 +198,14 @@ static void test_isa(void **state) {
     expect_ok(create_with_isa(NULL, "", isa));
     assert_string_equal(isa, best);
     assert_int_equal(linfdist_isa_available("ref"), 1);
+#if defined(__x86_64__) && defined(__GNUC__)
+    /* The compiler's own word: a library built without its kernels must not pass for one on an older processor. */
+    const int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("popcnt");
+    const int avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+                       __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
+    assert_int_equal(linfdist_isa_available("avx2"), avx2);
+    assert_int_equal(linfdist_isa_available("avx512"), avx512);
+#endif
     assert_int_equal(linfdist_isa_available("mmx"), 0);
     assert_int_equal(linfdist_isa_available(NULL), 0);
     for (size_t i = 0; i < 3; ++i) {

@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -140,6 +141,59 @@ static void test_weight_decay(void **state) {
     expect_decay(LINFDIST_DECAY_LP, 8);
     expect_decay(LINFDIST_DECAY_LP, 33.3f);
     expect_decay(LINFDIST_DECAY_LP, INFINITY);
+}
+
+/* Of a layer's first tensor: whether the l_p decay sees its rows. */
+static void expect_rows(linfdist_model *model, const char *name, int64_t n_in, int lp) {
+    linfdist_tensor w = net_tensor(model, name);
+    const int64_t columns = w.shape[1] * w.shape[2] * w.shape[3], count = w.shape[0] * columns;
+    linfdist_model *copy = NULL;
+    linfdist_run *run = NULL;
+    linfdist_optimizer *decaying = NULL;
+    linfdist_adam_options options;
+    float *x = calloc((size_t)n_in, sizeof *x);
+    const int32_t label = 0;
+    OK(linfdist_adam_options_init(&options, sizeof options));
+    options.weight_decay = 0.5;
+    options.decay = LINFDIST_DECAY_LP;
+    OK(linfdist_optimizer_create_adam(model, &options, &decaying));
+    OK(linfdist_model_copy(model, &copy));
+    OK(linfdist_run_create(model, LINFDIST_RUN_TRAINING, 1, &run));
+    OK(linfdist_forward(run, x, n_in, 1, LINFDIST_EVALUATE, 8));
+    OK(net_mixture(run, &label, 1.0, 0.1, NULL));
+    OK(linfdist_backward(run, NULL, 0));
+    OK(linfdist_run_zero_gradients(run)); /* so that Adam leaves the weights as the decay does */
+    OK(linfdist_optimizer_step(decaying, run, 0.2, 0.1));
+    linfdist_tensor want = net_tensor(copy, name);
+    OK(linfdist_lp_decay(context, w.shape[0], columns, lp ? 8.0f : 2.0f, 0.2 * 0.5, want.data));
+    assert_memory_equal(w.data, want.data, (size_t)count * sizeof(float));
+    free(x);
+    linfdist_run_destroy(run);
+    linfdist_optimizer_destroy(decaying);
+    linfdist_model_destroy(copy);
+}
+
+/* Distances are points of an l_p space, linear layers are not. */
+static void test_decay_of_layers(void **state) {
+    linfdist_conv_options options;
+    linfdist_model *model = NULL;
+    (void)state;
+    OK(linfdist_conv_options_init(&options, sizeof options));
+    options.channels = 1;
+    options.height = options.width_px = 4;
+    options.features = 6;
+    options.hidden = 5;
+    OK(linfdist_model_create_conv(context, &options, &model));
+    for (int64_t i = 0;; ++i) {
+        linfdist_layer_info info = {.struct_size = sizeof info};
+        char name[80];
+        if (linfdist_model_get_layer(model, i, &info) != LINFDIST_OK) break;
+        const int linear = info.kind == LINFDIST_LAYER_LINEAR;
+        if (!linear && info.kind != LINFDIST_LAYER_DISTANCE && info.kind != LINFDIST_LAYER_DISTANCE_CONV) continue;
+        (void)snprintf(name, sizeof name, "%s.weight", info.name);
+        expect_rows(model, name, 16, !linear);
+    }
+    linfdist_model_destroy(model);
 }
 
 static void test_refused_decays(void **state) {
@@ -351,10 +405,11 @@ static void test_loss_falls(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same_as_plain_adam), cmocka_unit_test(test_weight_decay),
-        cmocka_unit_test(test_refused_decays),     cmocka_unit_test(test_first_step),
-        cmocka_unit_test(test_step_count),         cmocka_unit_test(test_refused_steps),
-        cmocka_unit_test(test_bad_arguments),      cmocka_unit_test(test_out_of_memory),
-        cmocka_unit_test(test_same_bits),          cmocka_unit_test(test_loss_falls),
+        cmocka_unit_test(test_decay_of_layers),    cmocka_unit_test(test_refused_decays),
+        cmocka_unit_test(test_first_step),         cmocka_unit_test(test_step_count),
+        cmocka_unit_test(test_refused_steps),      cmocka_unit_test(test_bad_arguments),
+        cmocka_unit_test(test_out_of_memory),      cmocka_unit_test(test_same_bits),
+        cmocka_unit_test(test_loss_falls),
     };
     return cmocka_run_group_tests_name("optimizer", tests, setup, teardown);
 }
