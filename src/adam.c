@@ -47,14 +47,13 @@ void lfd_adam_prepare(lfd_adam *adam, double beta1, double beta2, double epsilon
     lfd_serial_for(prepare, &from, 1);
 }
 
-/* Second moments are sums of squares: a negative one has no square root. */
-static linfdist_status check_second_moments(const float *v, int64_t n) {
+linfdist_status lfd_check_second_moments(linfdist_context *context, const float *v, size_t n, const char *name) {
     char text[32];
-    for (int64_t i = 0; i < n; ++i)
-        if (v[i] < 0)
-            return lfd_fail(LINFDIST_ERROR_RANGE, "v is %s at %lld, must not be negative",
-                            lfd_format_double(text, (double)v[i]), (long long)i);
-    return LINFDIST_OK;
+    LFD_TRY(lfd_check_matrix(context, v, 1, n, n, name));
+    const size_t found = lfd_first_outside(context, v, 1, n, n, 0.0f, LFD_LIMIT);
+    if (found == SIZE_MAX) return LINFDIST_OK;
+    return lfd_fail(LINFDIST_ERROR_RANGE, "%s is %s at %zu, must not be negative", name,
+                    lfd_format_double(text, (double)v[found]), found);
 }
 
 linfdist_status linfdist_adam_update(linfdist_context *context, const linfdist_adam_options *options, int64_t n,
@@ -74,8 +73,7 @@ linfdist_status linfdist_adam_update(linfdist_context *context, const linfdist_a
     LFD_TRY(lfd_check_gradient(context, gradient, 1, count, "gradient"));
     LFD_TRY(lfd_check_matrix(context, w, 1, count, count, "w"));
     LFD_TRY(lfd_check_matrix(context, m, 1, count, count, "m"));
-    LFD_TRY(lfd_check_matrix(context, v, 1, count, count, "v"));
-    LFD_TRY(check_second_moments(v, n));
+    LFD_TRY(lfd_check_second_moments(context, v, count, "v"));
     lfd_lp_decay(context, count, 1, 2, lr, read.weight_decay, w);
     lfd_adam adam;
     lfd_adam_prepare(&adam, read.beta1, read.beta2, read.epsilon, step, lr);

@@ -66,7 +66,8 @@ static linfdist_status check_scalar(const linfdist_model *model) {
                     lfd_format_double(text, (double)scalar));
 }
 
-/* Pixels of a valid range, or of the library's, and radii as large lead to floats in every layer. */
+/* Pixels of a valid range, or of the library's, and radii as large lead to floats in every layer. Margins lead values
+ * from the model's split on that are widened by such a radius. */
 static linfdist_status check_growth(const linfdist_model *model) {
     char text[32];
     double magnitude = lfd_units_magnitude(model);
@@ -74,6 +75,7 @@ static linfdist_status check_growth(const linfdist_model *model) {
         const lfd_layer *layer = &model->layers[i];
         const lfd_layer_pass pass = {
             .context = model->context, .spec = &layer->spec, .tensors = model->tensors + layer->first_tensor};
+        if (i == model->split) magnitude += lfd_units_magnitude(model);
         magnitude = layer->ops->growth(&pass, magnitude);
         if (magnitude <= GROWTH_MOST) continue;
         return lfd_fail(LINFDIST_ERROR_RANGE, "layer %s (%s): its outputs may reach %s, certificates go up to 2^126",

@@ -1,11 +1,10 @@
 /* Training checkpoints: a model file that also holds Adam's moments and the caller's own state. */
-#include <float.h>
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "file.h"
 #include "model_file.h"
+#include "ops.h"
 #include "optimizer.h"
 
 #define STATE "state"
@@ -18,16 +17,11 @@ static const char *name_moment(moment_name name, char moment, const lfd_tensor *
     return name;
 }
 
-/* Finite, and second moments not negative: anything else would reach the weights at the next step. */
-static linfdist_status check_moments(const char *name, const float *data, size_t count, float lowest) {
-    char text[32];
-    for (size_t i = 0; i < count; ++i) {
-        if (isfinite(data[i]) && data[i] >= lowest) continue;
-        const int finite = isfinite(data[i]);
-        return lfd_fail(finite ? LINFDIST_ERROR_RANGE : LINFDIST_ERROR_NOT_FINITE, "entry %zu of %s is %s, must be %s",
-                        i, name, lfd_format_double(text, (double)data[i]), finite ? "at least 0" : "finite");
-    }
-    return LINFDIST_OK;
+/* Anything else would reach the weights at the next step. */
+static linfdist_status check_moments(linfdist_context *context, char moment, const char *name, const float *data,
+                                     size_t count) {
+    return moment == 'v' ? lfd_check_second_moments(context, data, count, name)
+                         : lfd_check_matrix(context, data, 1, count, count, name);
 }
 
 /* ---- saving ---- */
@@ -59,11 +53,11 @@ static lfd_json *describe_optimizer(const linfdist_optimizer *optimizer) {
     return NULL;
 }
 
-static linfdist_status list_moment(const lfd_tensor *tensor, char moment, const float *data, moment_name name,
-                                   lfd_file_tensor *table, size_t *count) {
+static linfdist_status list_moment(linfdist_context *context, const lfd_tensor *tensor, char moment, const float *data,
+                                   moment_name name, lfd_file_tensor *table, size_t *count) {
     lfd_file_entry(name_moment(name, moment, tensor), tensor, data, &table[*count]);
     ++*count;
-    return check_moments(name, data, tensor->count, moment == 'v' ? 0.0f : -FLT_MAX);
+    return check_moments(context, moment, name, data, tensor->count);
 }
 
 /* All tensors of the file in their order; names holds two for each tensor of the model. */
@@ -78,8 +72,8 @@ static linfdist_status list_tensors(const struct checkpoint *c, moment_name *nam
     for (int64_t i = 0; i < c->model->tensor_count; ++i) {
         if (!optimizer->m[i]) continue;
         const lfd_tensor *tensor = &c->model->tensors[i];
-        LFD_TRY(list_moment(tensor, 'm', optimizer->m[i], names[2 * i], table, count));
-        LFD_TRY(list_moment(tensor, 'v', optimizer->v[i], names[2 * i + 1], table, count));
+        LFD_TRY(list_moment(c->model->context, tensor, 'm', optimizer->m[i], names[2 * i], table, count));
+        LFD_TRY(list_moment(c->model->context, tensor, 'v', optimizer->v[i], names[2 * i + 1], table, count));
     }
     if (c->state_size > 0) {
         table[*count] = (lfd_file_tensor){.name = STATE,
@@ -169,10 +163,11 @@ static linfdist_status read_options(lfd_json *json, linfdist_adam_options *optio
                     known);
 }
 
-static linfdist_status read_moment(const lfd_safetensors *file, const lfd_tensor *tensor, char moment, float *data) {
+static linfdist_status read_moment(linfdist_context *context, const lfd_safetensors *file, const lfd_tensor *tensor,
+                                   char moment, float *data) {
     moment_name name;
     LFD_TRY(lfd_file_copy(file, name_moment(name, moment, tensor), tensor, data));
-    return check_moments(name, data, tensor->count, moment == 'v' ? 0.0f : -FLT_MAX);
+    return check_moments(context, moment, name, data, tensor->count);
 }
 
 static linfdist_status read_moments(const lfd_safetensors *file, linfdist_optimizer *optimizer) {
@@ -180,8 +175,8 @@ static linfdist_status read_moments(const lfd_safetensors *file, linfdist_optimi
     size_t expected = (size_t)model->tensor_count + (lfd_safetensors_find(file, STATE) != NULL);
     for (int64_t i = 0; i < model->tensor_count; ++i) {
         if (!optimizer->m[i]) continue;
-        LFD_TRY(read_moment(file, &model->tensors[i], 'm', optimizer->m[i]));
-        LFD_TRY(read_moment(file, &model->tensors[i], 'v', optimizer->v[i]));
+        LFD_TRY(read_moment(optimizer->context, file, &model->tensors[i], 'm', optimizer->m[i]));
+        LFD_TRY(read_moment(optimizer->context, file, &model->tensors[i], 'v', optimizer->v[i]));
         expected += 2;
     }
     if (file->count == expected) return LINFDIST_OK;

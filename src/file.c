@@ -115,6 +115,7 @@ struct replacement {
     char temporary[PATH_MAX];
     int exists;
     mode_t mode; /* of the old file */
+    gid_t group;
     int fd;
     int error; /* errno of the write that failed */
 };
@@ -126,6 +127,8 @@ static linfdist_status examine_target(const char *path, struct replacement *r) {
     r->exists = realpath(path, r->target) != NULL;
     if (!r->exists) {
         if (errno != ENOENT) return io_fail("write", path, errno);
+        if (lstat(path, &info) == 0 && S_ISLNK(info.st_mode))
+            return lfd_fail(LINFDIST_ERROR_IO, "%s is a symbolic link to nothing", path);
         if (strlen(path) >= sizeof r->target) return io_fail("write", path, ENAMETOOLONG);
         strcpy(r->target, path);
         return LINFDIST_OK;
@@ -135,6 +138,7 @@ static linfdist_status examine_target(const char *path, struct replacement *r) {
     /* Renaming over it needs no permission on the file itself, but read-only is a wish to keep it. */
     if (access(r->target, W_OK) != 0) return io_fail("write", path, errno);
     r->mode = info.st_mode & (S_IRWXU | S_IRWXG | S_IRWXO);
+    r->group = info.st_gid;
     return LINFDIST_OK;
 }
 
@@ -172,14 +176,18 @@ static int32_t write_bytes(void *user, const void *data, size_t size) {
     return 0;
 }
 
+/* Those of the old file; where its group is not to be had, another one gets nothing. */
+static linfdist_status keep_permissions(const char *path, const struct replacement *r) {
+    const mode_t mode = fchown(r->fd, (uid_t)-1, r->group) == 0 ? r->mode : r->mode & ~(mode_t)S_IRWXG;
+    return fchmod(r->fd, mode) == 0 ? LINFDIST_OK : io_fail("set permissions for", path, errno);
+}
+
 /* The temporary file's contents and permissions, on the disk when it returns. */
 static linfdist_status fill_temporary(const char *path, struct replacement *r, lfd_file_producer produce,
                                       const void *contents) {
     linfdist_status status = produce(contents, write_bytes, r);
     if (r->error) status = io_fail("write", path, r->error);
-    if (status == LINFDIST_OK && r->exists && fchmod(r->fd, r->mode) != 0) {
-        status = io_fail("set permissions for", path, errno);
-    }
+    if (status == LINFDIST_OK && r->exists) status = keep_permissions(path, r);
     if (status == LINFDIST_OK && fsync(r->fd) != 0) status = io_fail("sync", path, errno);
     if (close(r->fd) != 0 && errno != EINTR && status == LINFDIST_OK) status = io_fail("close", path, errno);
     return status;

@@ -2,21 +2,33 @@
 #define _POSIX_C_SOURCE 200809L
 #include "json.h"
 
+#include <fenv.h>
 #include <jansson.h>
 #include <locale.h>
 
-/* Deepest text of a model file: header > tensor > shape, and architecture > layers > layer. */
+/* Deepest text of a model file: architecture > layers > layer is 3; one more is let through, and refused by name. */
 #define MAX_DEPTH 4
 
-/* Jansson reads and writes the decimal point of the thread's locale: run it in the C locale. */
-static locale_t enter_c_locale(locale_t *c_locale) {
-    *c_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
-    return *c_locale ? uselocale(*c_locale) : (locale_t)0;
+/* Jansson reads and writes numbers by the thread's locale and rounding mode: it runs in the C locale and the default
+ * environment. */
+typedef struct surroundings {
+    locale_t c_locale, host_locale;
+    fenv_t host_environment;
+} surroundings;
+
+static linfdist_status enter(surroundings *s) {
+    s->c_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+    if (!s->c_locale) return lfd_fail(LINFDIST_ERROR_OUT_OF_MEMORY, "no memory for the C locale");
+    s->host_locale = uselocale(s->c_locale);
+    fegetenv(&s->host_environment);
+    fesetenv(FE_DFL_ENV);
+    return LINFDIST_OK;
 }
 
-static void leave_c_locale(locale_t c_locale, locale_t previous) {
-    uselocale(previous);
-    freelocale(c_locale);
+static void leave(surroundings *s) {
+    fesetenv(&s->host_environment);
+    uselocale(s->host_locale);
+    freelocale(s->c_locale);
 }
 
 /* Nesting is bounded before the parser sees the text, since it recurses. */
@@ -57,12 +69,11 @@ linfdist_status lfd_json_parse(const linfdist_context *context, const char *text
     if (nesting_depth(text, size) > MAX_DEPTH) {
         return lfd_fail(LINFDIST_ERROR_FORMAT, "%s: JSON nested deeper than %d", what, MAX_DEPTH);
     }
-    locale_t c_locale;
-    locale_t previous = enter_c_locale(&c_locale);
-    if (!c_locale) return lfd_fail(LINFDIST_ERROR_OUT_OF_MEMORY, "no memory for the C locale");
+    surroundings host;
+    LFD_TRY(enter(&host));
     json_error_t error;
     json_t *json = json_loadb(text, size, JSON_REJECT_DUPLICATES, &error);
-    leave_c_locale(c_locale, previous);
+    leave(&host);
     /* Where it runs out of memory Jansson leaves the text empty or says so. */
     if (!json && (!error.text[0] || json_error_code(&error) == json_error_out_of_memory)) {
         return lfd_fail(LINFDIST_ERROR_OUT_OF_MEMORY, "%s: no memory to read %zu bytes of JSON", what, size);
@@ -186,9 +197,8 @@ int lfd_json_append(lfd_json *array, lfd_json *value) {
 }
 
 linfdist_status lfd_json_text(const linfdist_context *context, const lfd_json *json, char **text, size_t *size) {
-    locale_t c_locale;
-    locale_t previous = enter_c_locale(&c_locale);
-    if (!c_locale) return lfd_fail(LINFDIST_ERROR_OUT_OF_MEMORY, "no memory for the C locale");
+    surroundings host;
+    LFD_TRY(enter(&host));
     linfdist_status status = LINFDIST_OK;
     void *buffer = NULL;
     size_t length = json_dumpb(json, NULL, 0, JSON_COMPACT);
@@ -196,7 +206,7 @@ linfdist_status lfd_json_text(const linfdist_context *context, const lfd_json *j
     if (status == LINFDIST_OK && (!buffer || json_dumpb(json, buffer, length, JSON_COMPACT) != length)) {
         status = lfd_fail(LINFDIST_ERROR_OUT_OF_MEMORY, "no memory to write JSON");
     }
-    leave_c_locale(c_locale, previous);
+    leave(&host);
     if (status != LINFDIST_OK) {
         lfd_free(context, buffer);
         return status;

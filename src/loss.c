@@ -9,7 +9,8 @@ typedef struct evaluation {
     const linfdist_loss *loss;
     const struct margin_term *term;
     const float *logits;  /* z_j = logit_scale * logits_j: also distances, with -scalar */
-    const float *margins; /* m_j = margin_scale * margins_j; or NULL: (d_y - d_j + 2 eps) / (2 eps) of the distances */
+    const float *margins; /* m_j = margin_scale * margins_j, with 1 / (2 eps); or NULL: (d_y - d_j + 2 eps) / (2 eps) of
+                             the distances */
     const int32_t *labels;
     int64_t batch, classes;
     double samples; /* that means are over */
@@ -154,6 +155,7 @@ static void evaluate(void *data, size_t index) {
     (void)index;
     evaluation *job = data;
     double value = 0, grad_scalar = 0;
+    job->margin_scale = 1 / job->two_eps;
     for (int64_t b = 0; b < job->batch; ++b) {
         const sample s = look_at(job, b);
         const int64_t row = b * job->classes;
@@ -189,6 +191,11 @@ static linfdist_status read_loss(linfdist_loss *loss, const linfdist_loss *given
     LFD_TRY(lfd_check_number("mix", loss->mix, 0, 1));
     LFD_TRY(lfd_check_number("clip", loss->clip, 0, LFD_LIMIT));
     return lfd_check_number("lambda", lambda, 0, LFD_LIMIT);
+}
+
+linfdist_status lfd_check_loss(const linfdist_loss *loss, double lambda) {
+    linfdist_loss read;
+    return read_loss(&read, loss, lambda);
 }
 
 /* How much of the logits' cross-entropy a loss has. */
@@ -252,7 +259,7 @@ linfdist_status lfd_loss_margins(const linfdist_loss *loss, const lfd_loss_input
                       .classes = input->classes,
                       .samples = input->samples,
                       .logit_scale = input->logit_factor,
-                      .margin_scale = input->margin_factor,
+                      .two_eps = input->two_eps,
                       .grad_logits = grad_outputs,
                       .grad_margins = grad_margins,
                       .grad_scalar = grad_scalar};
@@ -278,7 +285,7 @@ linfdist_status linfdist_loss_logits(const linfdist_loss *loss, const float *log
                                   .classes = classes,
                                   .samples = (double)batch,
                                   .logit_factor = 1,
-                                  .margin_factor = 1};
+                                  .two_eps = 1};
     return lfd_loss_margins(loss, &input, lambda, value, grad_logits, grad_margins, NULL);
 }
 

@@ -9,10 +9,12 @@ typedef struct lfd_loss_input {
     const float *outputs, *margins;
     const int32_t *labels;
     int64_t batch, classes;
-    double samples;                     /* that means are over: batch, or with other workers' more */
-    double logit_factor, margin_factor; /* z = logit_factor outputs, m = margin_factor margins */
+    double samples;               /* that means are over: batch, or with other workers' more */
+    double logit_factor, two_eps; /* z = logit_factor outputs, m = margins / two_eps */
 } lfd_loss_input;
 
+/* What a loss is refused for. */
+linfdist_status lfd_check_loss(const linfdist_loss *loss, double lambda);
 /* value and, each or NULL, the gradients by outputs, margins and the scalar of z = -scalar outputs. */
 linfdist_status lfd_loss_margins(const linfdist_loss *loss, const lfd_loss_input *input, double lambda, double *value,
                                  float *grad_outputs, float *grad_margins, float *grad_scalar);

@@ -37,7 +37,7 @@ typedef struct lfd_layer_spec {
     int64_t n_in, n_out, groups; /* features; 0 where they follow from the layers before and the window */
     lfd_window window;
     char name[48];      /* "fc_dist.0": layers of one block share it, tensors are name + ".weight" and so on */
-    lfd_extent in, out; /* filled by lfd_model_create */
+    lfd_extent in, out; /* filled by lfd_architecture_resolve */
 } lfd_layer_spec;
 
 typedef struct lfd_layer {

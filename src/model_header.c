@@ -220,6 +220,8 @@ static linfdist_status read_architecture(const linfdist_context *context, lfd_js
     LFD_TRY(lfd_json_read_array(layers, "architecture", "layers"));
     LFD_TRY(read_outputs(json, a));
     size_t count = lfd_json_size(layers);
+    if (count > LFD_LAYERS_MAX)
+        return lfd_fail(LINFDIST_ERROR_FORMAT, "architecture: %zu layers, must be at most %d", count, LFD_LAYERS_MAX);
     LFD_TRY(lfd_alloc_zero(context, count, sizeof(lfd_layer_spec), "layers", &memory));
     a->layer_count = (int64_t)count;
     a->layers = memory;

@@ -5,6 +5,7 @@
 
 #include "model.h"
 #include "ops.h"
+#include "units.h"
 
 /* ---- tensors ---- */
 
@@ -41,7 +42,7 @@ int64_t lfd_model_tensor_index(const linfdist_model *model, const char *name) {
 linfdist_status lfd_model_find_index(const linfdist_model *model, const char *name, int64_t *index) {
     *index = lfd_model_tensor_index(model, name);
     if (*index < 0) {
-        return lfd_fail(LINFDIST_ERROR_INVALID_ARGUMENT, "name is \"%.60s\", which is no tensor of this model", name);
+        return lfd_fail(LINFDIST_ERROR_INVALID_ARGUMENT, "name is \"%.80s\", which is no tensor of this model", name);
     }
     return LINFDIST_OK;
 }
@@ -155,11 +156,12 @@ static linfdist_status check_number(double value, const char *name) {
 /* The valid range must stay finite, and more than a point, in float and after normalization. */
 static linfdist_status check_range(const linfdist_statistics *s) {
     char low[32], high[32], std[32], mean[32];
+    const double from = (double)lfd_float_below(s->low), to = (double)lfd_float_above(s->high); /* as pixels can be */
     int fits = s->std > 0.0 && (float)(s->high - s->low) > 0.0f;
     int64_t c = 0;
     for (; fits && c < s->channels; ++c)
-        fits = fabs((s->low - s->mean[c]) / s->std) <= (double)LFD_LIMIT &&
-               fabs((s->high - s->mean[c]) / s->std) <= (double)LFD_LIMIT;
+        fits = fabs((from - s->mean[c]) / s->std) <= (double)LFD_LIMIT &&
+               fabs((to - s->mean[c]) / s->std) <= (double)LFD_LIMIT;
     if (fits) return LINFDIST_OK;
     return lfd_fail(LINFDIST_ERROR_RANGE,
                     "low is %s, high %s, std %s, mean %s: needs low < high, std > 0 and a finite range",

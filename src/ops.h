@@ -72,6 +72,9 @@ enum { LFD_GRADIENT_EXPONENT = 49 };
 linfdist_status lfd_check_gradient(linfdist_context *context, const float *x, size_t rows, size_t columns,
                                    const char *name);
 
+/* Finite, and not negative (RANGE): they are sums of squares. */
+linfdist_status lfd_check_second_moments(linfdist_context *context, const float *v, size_t n, const char *name);
+
 /* x_lower and x_upper, fit numbers and nowhere inverted. */
 linfdist_status lfd_check_intervals(linfdist_context *context, const float *x_lower, const float *x_upper, size_t rows,
                                     size_t columns, size_t stride);

@@ -69,7 +69,7 @@ void lfd_run_bounds_step(linfdist_run *run, int64_t index);
  * (lfd_layer_ops.margins). It cannot fail. */
 void lfd_run_sound_margins(linfdist_run *run, int64_t first, size_t batch);
 /* Margins against run->labels of the last forward pass. */
-linfdist_status lfd_run_margins(linfdist_run *run, double eps_normalized);
+linfdist_status lfd_run_margins(linfdist_run *run, const int32_t *labels, double eps_normalized);
 /* Rounds the interval value -+ eps outwards. */
 void lfd_run_widen(const float *value, size_t count, double eps, float *lower, float *upper);
 /* Runs with a backward: gradients of the last forward pass. grad_x: dL/d of what entered, as far as wanted; members

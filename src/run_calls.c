@@ -169,13 +169,24 @@ linfdist_status linfdist_run_bounds(const linfdist_run *run, const float **lower
     return LINFDIST_OK;
 }
 
+typedef struct prediction {
+    const linfdist_run *run;
+    int32_t *predicted;
+} prediction;
+
+static void predict(void *data, size_t b) {
+    const prediction *job = data;
+    const linfdist_model *model = job->run->model;
+    const float *outputs = job->run->signals[model->layer_count].value;
+    job->predicted[b] = lfd_model_winner(model, outputs + b * (size_t)model->classes);
+}
+
 linfdist_status linfdist_run_predictions(const linfdist_run *run, int32_t *predicted) {
     LFD_REQUIRE(run);
     LFD_REQUIRE(predicted);
     LFD_TRY(check_forward_done(run));
-    const size_t classes = (size_t)run->model->classes;
-    const float *outputs = run->signals[run->model->layer_count].value;
-    for (size_t b = 0; b < run->batch; ++b) predicted[b] = lfd_model_winner(run->model, outputs + b * classes);
+    prediction job = {run, predicted};
+    lfd_serial_for(predict, &job, run->batch);
     return LINFDIST_OK;
 }
 
@@ -187,8 +198,7 @@ linfdist_status linfdist_run_margins(linfdist_run *run, const int32_t *labels, d
     LFD_TRY(check_forward_done(run));
     LFD_TRY(lfd_check_number("eps_normalized", eps_normalized, 0.0, LFD_LIMIT));
     LFD_TRY(lfd_check_labels(labels, (int64_t)run->batch, run->model->classes));
-    memcpy(run->labels, labels, run->batch * sizeof *labels);
-    LFD_TRY(lfd_run_margins(run, eps_normalized));
+    LFD_TRY(lfd_run_margins(run, labels, eps_normalized));
     *margins = run->margins;
     return LINFDIST_OK;
 }
@@ -242,6 +252,7 @@ static linfdist_status loss_of_margins(linfdist_run *run, const linfdist_loss *l
                                        double eps_normalized, double lambda, double *value) {
     const int distances = run->model->outputs == LINFDIST_OUTPUTS_DISTANCES;
     const float *margins;
+    LFD_TRY(lfd_check_loss(loss, lambda)); /* before margins are made */
     if (distances) LFD_TRY(lfd_check_eps(eps_normalized));
     LFD_TRY(linfdist_run_margins(run, labels, eps_normalized, &margins));
     const lfd_loss_input input = {.outputs = run->signals[run->model->layer_count].value,
@@ -251,7 +262,7 @@ static linfdist_status loss_of_margins(linfdist_run *run, const linfdist_loss *l
                                   .classes = run->model->classes,
                                   .samples = run->samples,
                                   .logit_factor = lfd_model_logit_factor(run->model),
-                                  .margin_factor = distances ? 1.0 / (2.0 * eps_normalized) : 1.0};
+                                  .two_eps = distances ? 2.0 * eps_normalized : 1.0};
     return lfd_loss_margins(loss, &input, lambda, value, run->ready ? run->grad_outputs : NULL,
                             run->ready ? run->grad_margins : NULL, run->ready && distances ? &run->grad_scalar : NULL);
 }

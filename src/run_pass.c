@@ -144,6 +144,7 @@ linfdist_status lfd_run_forward(linfdist_run *run, size_t batch, int32_t mode, f
                        .checked = checked};
     run->batch = 0;
     run->ready = 0;
+    if (intervals) run->bounds_batch = 0;
     lfd_serial_for(forward_task, &job, 1);
     LFD_TRY(job.status);
     run->batch = batch;
@@ -293,24 +294,31 @@ static linfdist_status lipschitz_bounds(linfdist_run *run, double eps) {
                        .mode = run->mode,
                        .p = run->p,
                        .checked = 1};
-    LFD_TRY(check_exact(run));
     run->bounds_batch = 0; /* these may stand where those of linfdist_forward_bounds do */
     lfd_parallel_for(run->context, widen_row, &widen, run->batch);
     lfd_serial_for(forward_task, &job, 1);
     return job.status;
 }
 
-linfdist_status lfd_run_margins(linfdist_run *run, double eps_normalized) {
+/* What a backward needs has been overwritten. */
+static linfdist_status give_up(linfdist_run *run, linfdist_status status) {
+    if (status != LINFDIST_OK) run->ready = 0;
+    return status;
+}
+
+linfdist_status lfd_run_margins(linfdist_run *run, const int32_t *labels, double eps_normalized) {
     const size_t classes = (size_t)run->model->classes;
     margin_job job = {.run = run, .signals = run->signals, .batch = run->batch};
     if (!run->intervals && lfd_model_lipschitz(run->model)) {
         job.from_values = 1;
         job.slack = 2.0 * eps_normalized;
     } else if (!run->intervals) {
-        LFD_TRY(lipschitz_bounds(run, eps_normalized));
+        LFD_TRY(check_exact(run));
+        LFD_TRY(give_up(run, lipschitz_bounds(run, eps_normalized)));
     }
+    memcpy(run->labels, labels, run->batch * sizeof *labels);
     lfd_serial_for(margins_task, &job, 1);
-    LFD_TRY(lfd_check_matrix(run->context, run->margins, run->batch, classes, classes, "margins"));
+    LFD_TRY(give_up(run, lfd_check_matrix(run->context, run->margins, run->batch, classes, classes, "margins")));
     if (run->ready && !run->margins_on) {
         memset(run->grad_margins, 0, run->batch * classes * sizeof(float));
         run->margins_on = 1;

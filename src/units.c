@@ -106,8 +106,8 @@ double lfd_units_magnitude(const linfdist_model *model) {
     const lfd_statistics *s = &model->statistics;
     double most = (double)LFD_LIMIT;
     for (int64_t c = 0; c < s->channels; ++c) {
-        most = fmax(most, fabs((s->low - s->mean[c]) / s->std));
-        most = fmax(most, fabs((s->high - s->mean[c]) / s->std));
+        most = fmax(most, fabs(((double)lfd_float_below(s->low) - s->mean[c]) / s->std));
+        most = fmax(most, fabs(((double)lfd_float_above(s->high) - s->mean[c]) / s->std));
     }
     return 4 * most;
 }

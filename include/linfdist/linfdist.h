@@ -18,8 +18,8 @@
  *             single number outside its range, NaN included, is LINFDIST_ERROR_INVALID_ARGUMENT; without a stated range
  *             it is at most 2^100 in magnitude.
  *   structs   struct_size is sizeof the struct as the caller was compiled, set by the caller or by an init function. A
- *             size below that of the first release, or above 4096, is INVALID_ARGUMENT; a larger struct is accepted
- *             where all that this library does not know of it is zero, and is UNSUPPORTED otherwise.
+ *             size that no version had, or above 4096, is INVALID_ARGUMENT; a larger struct than this library knows is
+ *             accepted where the rest is zero, and is UNSUPPORTED otherwise.
  *             Structs that the library fills are filled up to struct_size.
  *   units     "raw" is the unit of the data set's pixels (usually [0, 1]); "normalized" is (raw - mean) / std. Models,
  *             schedules and losses work in normalized units; certifiers take and return raw ones.
@@ -359,7 +359,8 @@ LINFDIST_API void linfdist_model_destroy(linfdist_model *model);
  * Copied. Errors: RANGE where std <= 0, low >= high or the normalized range is not finite; NOT_FINITE. */
 LINFDIST_API linfdist_status linfdist_model_set_statistics(linfdist_model *model,
                                                            const linfdist_statistics *statistics);
-/* Fills statistics; mean points into the model. channels = 0 when the model has none. Set struct_size first. */
+/* Fills statistics; mean points into the model, until other statistics are set. channels = 0 when the model has none.
+ * Set struct_size first. */
 LINFDIST_API linfdist_status linfdist_model_get_statistics(const linfdist_model *model,
                                                            linfdist_statistics *statistics);
 
@@ -467,8 +468,9 @@ LINFDIST_API linfdist_status linfdist_run_predictions(const linfdist_run *run, i
  * rounding (the certifier is exact). Distances: d_y - d_j + 2 eps. Otherwise bounds of values -+ eps where the first
  * layer stands that is not 1-Lipschitz, led through the rest, whose last LINEAR layer is merged with the class
  * difference (2021 paper). After linfdist_forward_intervals the bounds of that pass decide and eps_normalized is not
- * used. The view lasts until the next pass or call of this. Errors: STATE (no forward pass), INVALID_ARGUMENT (labels,
- * eps; a pass at finite p of a net that has distances behind a layer that is not 1-Lipschitz), NOT_FINITE (a bound). */
+ * used. The view lasts until the next pass or call of this; a backward that follows goes through the bounds of the last
+ * call. Errors: STATE (no forward pass), INVALID_ARGUMENT (labels, eps; a pass at finite p of a net that has distances
+ * behind a layer that is not 1-Lipschitz), NOT_FINITE (a bound or margin; a backward that waited no longer can). */
 LINFDIST_API linfdist_status linfdist_run_margins(linfdist_run *run, const int32_t *labels, double eps_normalized,
                                                   const float **margins);
 

@@ -91,8 +91,9 @@ const struct lfd_layer_ops lfd_layer_tanh = {
 
 /* ---- ReLU ---- */
 
+/* NaN stays NaN. */
 static float relu_value(float x) {
-    return x > 0.0f ? x : 0.0f;
+    return x <= 0.0f ? 0.0f : x;
 }
 
 static float relu_gradient(float y, float grad_y) {

@@ -163,10 +163,10 @@ linfdist_status lfd_layer_check_window(lfd_layer_spec *spec) {
         return lfd_fail(
             LINFDIST_ERROR_SHAPE,
             "layer %s: a kernel of %lld x %lld does not fit %lld x %lld x %lld features with padding %lld and "
-            "dilation %lld, or makes more than 2^31 of them",
+            "dilation %lld, or with stride %lld and %lld out_channels makes more than 2^31 of them",
             spec->name, (long long)window->kernel_h, (long long)window->kernel_w, (long long)spec->in.channels,
             (long long)spec->in.height, (long long)spec->in.width, (long long)window->padding,
-            (long long)window->dilation);
+            (long long)window->dilation, (long long)window->stride, (long long)window->out_channels);
     }
     const int64_t n_out = window->out_channels * height * width;
     if (spec->n_out != 0 && spec->n_out != n_out) {

@@ -10,18 +10,23 @@ static void describe(const lfd_layer_spec *spec, lfd_tensor *tensors) {
     lfd_layer_tensor(spec, ".mean_shift.running_mean", LINFDIST_ROLE_RUNNING_MEAN, 1, &spec->in.channels, &tensors[0]);
 }
 
-/* Sums of the channels in double, and their means in float: of the batch until commit, of the gradients in backward. */
+/* Sums of the channels in double, and means in float: those of the batch, which later bounds are shifted by too, and
+ * those of the gradients. */
 enum { WORDS_PER_SUM = sizeof(double) / sizeof(float) };
 
 static void workspace(const lfd_layer_spec *spec, size_t max_batch, int bounded, size_t *rows, size_t *columns) {
     (void)max_batch;
     (void)bounded;
     *rows = (size_t)spec->in.channels;
-    *columns = WORDS_PER_SUM + 1;
+    *columns = WORDS_PER_SUM + 2;
 }
 
 static float *means_of(const lfd_layer_pass *pass) {
     return (float *)pass->workspace + WORDS_PER_SUM * (size_t)pass->spec->in.channels;
+}
+
+static float *gradient_means_of(const lfd_layer_pass *pass) {
+    return means_of(pass) + pass->spec->in.channels;
 }
 
 static size_t positions_of(const lfd_layer_spec *spec) {
@@ -35,19 +40,19 @@ static void shift(const lfd_layer_pass *pass, const float *x, const float *mean,
 }
 
 /* Sums what x has. */
-static void find_means(const lfd_layer_pass *pass, const lfd_signal *x) {
+static void find_means(const lfd_layer_pass *pass, const lfd_signal *x, float *means) {
     const size_t channels = (size_t)pass->spec->in.channels, positions = positions_of(pass->spec);
     double *sums = pass->workspace;
     lfd_channel_sums(pass->context, pass->batch, channels, positions, x->value, x->lower, x->upper, sums);
     lfd_workers_sum(pass->workers, sums, channels);
-    lfd_channel_means(channels, sums, pass->samples * (double)positions, means_of(pass));
+    lfd_channel_means(channels, sums, pass->samples * (double)positions, means);
 }
 
 static void forward(const lfd_layer_pass *pass, const lfd_signal *x, const lfd_signal *y) {
     const int batch_mean = pass->mode == LINFDIST_TRAIN;
     const float *mean = batch_mean ? means_of(pass) : pass->tensors[0].data;
     const lfd_signal values = {.value = x->value};
-    if (batch_mean && x->value) find_means(pass, &values);
+    if (batch_mean && x->value) find_means(pass, &values, means_of(pass));
     shift(pass, x->value, mean, y->value);
     shift(pass, x->lower, mean, y->lower);
     shift(pass, x->upper, mean, y->upper);
@@ -62,8 +67,8 @@ static void backward(const lfd_layer_pass *pass, const lfd_signal *x, const lfd_
     lfd_layer_pass_on(pass, grad_y->upper, grad_x->upper);
     lfd_layer_pass_on(pass, grad_y->value, grad_x->value);
     if (!grad_x->value || pass->mode != LINFDIST_TRAIN) return;
-    find_means(pass, grad_y);
-    shift(pass, grad_x->value, means_of(pass), grad_x->value);
+    find_means(pass, grad_y, gradient_means_of(pass));
+    shift(pass, grad_x->value, gradient_means_of(pass), grad_x->value);
 }
 
 static void commit(const lfd_layer_pass *pass) {

@@ -1,6 +1,7 @@
 /* Model files: what is saved loads with the same bits, and equal models are equal files. */
 #include <jansson.h>
 #include <locale.h>
+#include <fenv.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -172,6 +173,30 @@ static void test_statistics_keep_their_bits(void **state) {
     bytes_free(&file);
 }
 
+/* Numbers are text in the header: neither reading nor writing them may follow the host's rounding mode. */
+static void test_rounding_modes(void **state) {
+    static const int modes[] = {FE_UPWARD, FE_DOWNWARD, FE_TOWARDZERO};
+    (void)state;
+    bytes want = {0};
+    save_bytes(model, &want);
+    for (size_t i = 0; i < sizeof modes / sizeof modes[0]; ++i) {
+        bytes file = {0};
+        linfdist_model *loaded = NULL;
+        assert_int_equal(fesetround(modes[i]), 0);
+        save_bytes(model, &file);
+        const linfdist_status status = load(&want, &loaded);
+        assert_int_equal(fegetround(), modes[i]);
+        fesetround(FE_TONEAREST);
+        assert_int_equal(status, LINFDIST_OK);
+        assert_int_equal(file.size, want.size);
+        assert_memory_equal(file.data, want.data, want.size);
+        assert_same_model(loaded);
+        linfdist_model_destroy(loaded);
+        bytes_free(&file);
+    }
+    bytes_free(&want);
+}
+
 /* The decimal separators of these are one byte that is not '.', and two bytes. */
 static void test_locales(void **state) {
     (void)state;
@@ -295,6 +320,7 @@ int main(void) {
         TEST(test_equal_models_equal_bytes),
         TEST(test_independent_reader),
         TEST(test_statistics_keep_their_bits),
+        TEST(test_rounding_modes),
         TEST(test_locales),
         TEST(test_refused_writes),
         TEST(test_refused_reads),

@@ -369,6 +369,107 @@ static void test_file(void **state) {
     linfdist_model_destroy(loaded);
 }
 
+enum { FLAT_IN = 3, FLAT_CLASSES = 2 };
+
+/* Linear layers of n_out outputs and the kinds between them, ending in FLAT_CLASSES logits. Each kind's layer is named
+ * by its place. */
+static linfdist_model *flat_net(const int32_t *kinds, int64_t count, int64_t width) {
+    static const char *const names[] = {"l0", "l1", "l2", "l3", "l4", "l5"};
+    linfdist_model_options o;
+    linfdist_layer list[6];
+    linfdist_model *made = NULL;
+    OK(linfdist_model_options_init(&o, sizeof o));
+    o.height = 1;
+    o.width_px = FLAT_IN;
+    o.classes = FLAT_CLASSES;
+    o.outputs = LINFDIST_OUTPUTS_LOGITS;
+    for (int64_t i = 0; i < count; ++i) {
+        OK(linfdist_layer_init(&list[i], sizeof list[i], kinds[i], names[i]));
+        if (kinds[i] == LINFDIST_LAYER_LINEAR || kinds[i] == LINFDIST_LAYER_DISTANCE)
+            list[i].n_out = i + 1 == count ? FLAT_CLASSES : width;
+    }
+    OK(linfdist_model_create(context, &o, list, count, &made));
+    return made;
+}
+
+static void fill(linfdist_model *net, const char *name, float value) {
+    linfdist_tensor t = net_tensor(net, name);
+    for (int64_t i = 0; i < t.shape[0] * t.shape[1]; ++i) t.data[i] = value;
+}
+
+/* tanh bounds the values, but not what a margin widens them by: layers behind it could leave the range of a float. */
+static void test_growth_of_widened_values(void **state) {
+    static const int32_t kinds[] = {LINFDIST_LAYER_DISTANCE, LINFDIST_LAYER_TANH, LINFDIST_LAYER_LINEAR,
+                                    LINFDIST_LAYER_LINEAR,   LINFDIST_LAYER_RELU, LINFDIST_LAYER_LINEAR};
+    linfdist_model *net = flat_net(kinds, 6, 4);
+    linfdist_certifier *c = NULL;
+    (void)state;
+    OK(linfdist_certifier_create(net, &c));
+    linfdist_certifier_destroy(c);
+    c = NULL;
+    fill(net, "l2.weight", 0x1p50f);
+    fill(net, "l3.weight", 0x1p50f);
+    FAILS(linfdist_certifier_create(net, &c), LINFDIST_ERROR_RANGE, "its outputs may reach");
+    assert_null(c);
+    linfdist_model_destroy(net);
+}
+
+static const int32_t shifted_head[] = {LINFDIST_LAYER_LINEAR, LINFDIST_LAYER_MEAN_SHIFT, LINFDIST_LAYER_LINEAR};
+
+/* The batch's means are still there after a backward, which has means of its own. */
+static void test_margins_after_backward(void **state) {
+    linfdist_model *net = flat_net(shifted_head, 3, 4);
+    linfdist_run *run = NULL;
+    const float *margins;
+    float x[3 * FLAT_IN], before[3 * FLAT_CLASSES];
+    const int32_t labels[] = {0, 1, 1};
+    (void)state;
+    net_uniform(x, 3 * FLAT_IN, -1.0f, 2.0f, 4);
+    OK(linfdist_run_create(net, LINFDIST_RUN_TRAINING, 3, &run));
+    OK(linfdist_forward(run, x, FLAT_IN, 3, LINFDIST_TRAIN, 8));
+    OK(net_mixture(run, labels, 0.25, 0.5, NULL));
+    OK(linfdist_run_margins(run, labels, 0.25, &margins));
+    memcpy(before, margins, sizeof before);
+    OK(linfdist_backward(run, NULL, 0));
+    OK(linfdist_run_margins(run, labels, 0.25, &margins));
+    assert_memory_equal(before, margins, sizeof before);
+    linfdist_run_destroy(run);
+    linfdist_model_destroy(net);
+}
+
+/* A refused loss leaves the gradients as they were; margins that fail on the way end the wait. */
+static void test_refusals_before_backward(void **state) {
+    linfdist_model *net = flat_net(shifted_head, 3, 4);
+    linfdist_run *run = NULL;
+    linfdist_loss bad;
+    const float *margins;
+    float x[3 * FLAT_IN], want[4 * FLAT_IN];
+    const int32_t labels[] = {0, 1, 1}, others[] = {1, 0, 0};
+    linfdist_tensor gradient = {.struct_size = sizeof gradient};
+    (void)state;
+    net_uniform(x, 3 * FLAT_IN, -1.0f, 2.0f, 4);
+    OK(linfdist_loss_init(&bad, sizeof bad, LINFDIST_LOSS_HINGE));
+    bad.mix = 7;
+    OK(linfdist_run_create(net, LINFDIST_RUN_TRAINING, 3, &run));
+    OK(linfdist_run_find_gradient(run, "l0.weight", &gradient));
+    for (int refused = 0; refused < 2; ++refused) {
+        OK(linfdist_run_zero_gradients(run));
+        OK(linfdist_forward(run, x, FLAT_IN, 3, LINFDIST_EVALUATE, 8));
+        OK(net_mixture(run, labels, 0.25, 0.5, NULL));
+        if (refused)
+            FAILS(linfdist_run_loss(run, &bad, others, 0.5, 0.5, NULL), LINFDIST_ERROR_INVALID_ARGUMENT, "mix is 7");
+        OK(linfdist_backward(run, NULL, 0));
+        if (!refused) memcpy(want, gradient.data, sizeof want);
+    }
+    assert_memory_equal(want, gradient.data, sizeof want);
+    OK(linfdist_forward(run, x, FLAT_IN, 3, LINFDIST_EVALUATE, 8));
+    OK(net_mixture(run, labels, 0.25, 0.5, NULL));
+    FAILS(linfdist_run_margins(run, labels, 0x1p100, &margins), LINFDIST_ERROR_NOT_FINITE, "");
+    FAILS(linfdist_backward(run, NULL, 0), LINFDIST_ERROR_STATE, "");
+    linfdist_run_destroy(run);
+    linfdist_model_destroy(net);
+}
+
 /* Margins lead bounds of their own, which may stand where those of linfdist_forward_bounds did. */
 static void test_bounds_end_with_margins(void **state) {
     linfdist_model *odd = odd_net();
@@ -400,6 +501,9 @@ int main(void) {
         TEST(test_growth),
         TEST(test_bounds_at_finite_p),
         TEST(test_bounds_end_with_margins),
+        TEST(test_growth_of_widened_values),
+        TEST(test_margins_after_backward),
+        TEST(test_refusals_before_backward),
         TEST(test_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

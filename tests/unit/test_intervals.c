@@ -1,4 +1,5 @@
 /* Training through interval bounds: a run's passes against the same chain of stateless operators, bit for bit. */
+#include <fenv.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -202,6 +203,40 @@ static void test_loss(void **state) {
     OK(linfdist_backward(run, NULL, 0));
 }
 
+/* The host's rounding mode changes neither the loss nor a class. */
+static void test_environment(void **state) {
+    linfdist_loss loss;
+    int32_t predicted[BATCH], again[BATCH];
+    (void)state;
+    for (int32_t kind = LINFDIST_LOSS_MIXTURE; kind <= LINFDIST_LOSS_CROSSENTROPY; ++kind)
+        for (double eps = 0.1; eps < 0.2; eps += 0.01) {
+            double got, want;
+            OK(linfdist_loss_init(&loss, sizeof loss, kind));
+            OK(linfdist_forward_intervals(run, x, x_lower, x_upper, N_IN, BATCH, LINFDIST_EVALUATE));
+            OK(linfdist_run_loss(run, &loss, labels, eps, 0.5, &want));
+            OK(linfdist_run_predictions(run, predicted));
+            fesetround(FE_UPWARD);
+            OK(linfdist_run_loss(run, &loss, labels, eps, 0.5, &got));
+            OK(linfdist_run_predictions(run, again));
+            fesetround(FE_TONEAREST);
+            assert_memory_equal(&got, &want, sizeof got);
+            assert_memory_equal(predicted, again, sizeof again);
+        }
+}
+
+/* A pass that fails leaves no results, bounds neither. */
+static void test_failed_pass(void **state) {
+    const float *lower, *upper;
+    (void)state;
+    OK(linfdist_forward_intervals(run, x, x_lower, x_upper, N_IN, BATCH, LINFDIST_EVALUATE));
+    OK(linfdist_run_bounds(run, &lower, &upper, NULL, NULL));
+    linfdist_tensor bias = net_tensor(model, "b.bias"), w = net_tensor(model, "b.weight");
+    bias.data[1] = w.data[WIDTH] = 0x1p100f;
+    FAILS(linfdist_forward_intervals(run, x, x_lower, x_upper, N_IN, BATCH, LINFDIST_EVALUATE),
+          LINFDIST_ERROR_NOT_FINITE, "");
+    FAILS(linfdist_run_bounds(run, &lower, &upper, NULL, NULL), LINFDIST_ERROR_STATE, "no pass of bounds");
+}
+
 static void test_states(void **state) {
     linfdist_run *training = NULL;
     const float *margins;
@@ -285,6 +320,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_against_operators, setup, teardown),
         cmocka_unit_test_setup_teardown(test_margins, setup, teardown),
         cmocka_unit_test_setup_teardown(test_loss, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_environment, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_failed_pass, setup, teardown),
         cmocka_unit_test_setup_teardown(test_states, setup, teardown),
         cmocka_unit_test_setup_teardown(test_step, setup, teardown),
         cmocka_unit_test_setup_teardown(test_lipschitz_margins, setup, teardown),

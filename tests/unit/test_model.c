@@ -343,6 +343,12 @@ static void test_bad_statistics(void **state) {
     FAILS(linfdist_model_get_statistics(model, NULL), LINFDIST_ERROR_INVALID_ARGUMENT, "statistics");
     OK(linfdist_model_get_statistics(model, &got));
     assert_true(got.channels == 3 && got.std == 0.2 && got.mean[2] == 0.125);
+    mean[0] = mean[1] = mean[2] = 0.7;
+    bad = good; /* pixels are floats, and those around such a range lie far apart */
+    bad.low = 0.7;
+    bad.high = nextafter(0.7, 1.0);
+    bad.std = 0x1p-140;
+    FAILS(linfdist_model_set_statistics(model, &bad), LINFDIST_ERROR_RANGE, "low is 0.7");
     linfdist_model_destroy(model);
 }
 

@@ -95,6 +95,20 @@ static void test_symbolic_link(void **state) {
     assert_holds(path, 1);
 }
 
+/* Renaming over a link to nothing would replace the link. */
+static void test_dangling_link(void **state) {
+    (void)state;
+    char link[128];
+    struct stat info;
+    sprintf(link, "%s/latest", folder);
+    assert_int_equal(symlink("nothing.safetensors", link), 0);
+    assert_int_equal(linfdist_model_save(models[0], link), LINFDIST_ERROR_IO);
+    assert_non_null(strstr(linfdist_last_error(), "symbolic link to nothing"));
+    assert_int_equal(lstat(link, &info), 0);
+    assert_true(S_ISLNK(info.st_mode));
+    assert_int_equal(count_files(folder), 1);
+}
+
 /* The longest name a folder takes: the temporary file's must fit too. */
 static void test_longest_name(void **state) {
     (void)state;
@@ -282,9 +296,9 @@ static void test_kill(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_permissions),         TEST(test_relative_path), TEST(test_symbolic_link), TEST(test_longest_name),
-        TEST(test_left_over_temporary), TEST(test_bad_paths),     TEST(test_path_too_long), TEST(test_full_disk),
-        TEST(test_no_permission),       TEST(test_kill),
+        TEST(test_permissions),  TEST(test_relative_path),       TEST(test_symbolic_link), TEST(test_dangling_link),
+        TEST(test_longest_name), TEST(test_left_over_temporary), TEST(test_bad_paths),     TEST(test_path_too_long),
+        TEST(test_full_disk),    TEST(test_no_permission),       TEST(test_kill),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
