@@ -166,11 +166,6 @@ double lfd_cospi(double x) {
     return quadrant(x - 0.5 * n, (int64_t)n);
 }
 
-double lfd_sinpi(double x) {
-    double n = round_nearest(2.0 * x);
-    return quadrant(x - 0.5 * n, (int64_t)n - 1); /* sin(pi x) = cos(pi x - pi / 2) */
-}
-
 double lfd_sqrt(double x) {
     return sqrt(x);
 }

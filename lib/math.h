@@ -9,7 +9,6 @@ double lfd_exp(double x);
 double lfd_log(double x);           /* x > 0 */
 double lfd_pow(double x, double y); /* x > 0; also 0^y = 0 for y > 0 */
 double lfd_cospi(double x);         /* cos(pi x), |x| <= 2^20 */
-double lfd_sinpi(double x);
 double lfd_tanh(double x); /* odd; rounded to float, monotone in float arguments */
 
 /* IEEE square roots: correctly rounded, no errno. */

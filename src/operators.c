@@ -82,17 +82,14 @@ static linfdist_status check_argmax(const lfd_dims *d, const int32_t *argmax, in
 }
 
 /* y as the forward pass wrote it: sums of numbers up to 2^100 may exceed that. */
-static linfdist_status check_distances(const lfd_dims *d, const float *y) {
+static linfdist_status check_distances(linfdist_context *context, const lfd_dims *d, const float *y) {
     char text[32];
-    for (size_t b = 0; b < d->batch; ++b)
-        for (size_t o = 0; o < d->n_out; ++o) {
-            const float value = y[b * d->y_stride + o];
-            if (value >= 0 && value <= FLT_MAX) continue;
-            return lfd_fail(value < 0 ? LINFDIST_ERROR_RANGE : LINFDIST_ERROR_NOT_FINITE,
-                            "y is %s at row %llu, column %llu, distances are finite and not negative",
-                            lfd_format_double(text, (double)value), (unsigned long long)b, (unsigned long long)o);
-        }
-    return LINFDIST_OK;
+    const size_t found = lfd_first_outside(context, y, d->batch, d->n_out, d->y_stride, 0.0f, FLT_MAX);
+    if (found == SIZE_MAX) return LINFDIST_OK;
+    return lfd_fail(y[found] < 0 ? LINFDIST_ERROR_RANGE : LINFDIST_ERROR_NOT_FINITE,
+                    "y is %s at row %llu, column %llu, distances are finite and not negative",
+                    lfd_format_double(text, (double)y[found]), (unsigned long long)(found / d->y_stride),
+                    (unsigned long long)(found % d->y_stride));
 }
 
 linfdist_status lfd_check_intervals(linfdist_context *context, const float *x_lower, const float *x_upper, size_t rows,
@@ -159,7 +156,7 @@ linfdist_status linfdist_distance_backward(linfdist_context *context, const linf
     }
     LFD_TRY(check_x(context, &dims, x, "x"));
     LFD_TRY(check_w(context, &dims, w, "w"));
-    LFD_TRY(check_distances(&dims, y));
+    LFD_TRY(check_distances(context, &dims, y));
     LFD_TRY(check_y(context, &dims, grad_y, "grad_y"));
     LFD_TRY(check_x(context, &dims, grad_x, "grad_x"));
     LFD_TRY(check_w(context, &dims, grad_w, "grad_w"));

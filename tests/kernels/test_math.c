@@ -53,11 +53,10 @@ static void test_trigonometry(void **state) {
     for (int i = 0; i < SAMPLES; ++i) {
         double x = uniform(-8.0, 8.0);
         assert_true(fabsl((long double)lfd_cospi(x) - cosl(PI * (long double)x)) < 2.0L * 0x1p-53L);
-        assert_true(fabsl((long double)lfd_sinpi(x) - sinl(PI * (long double)x)) < 2.0L * 0x1p-53L);
     }
     for (int n = -4; n <= 4; ++n) {
         assert_true(lfd_cospi(n) == (n % 2 == 0 ? 1.0 : -1.0));
-        assert_true(lfd_cospi(n + 0.5) == 0.0 && lfd_sinpi(n) == 0.0);
+        assert_true(lfd_cospi(n + 0.5) == 0.0);
     }
 }
 
