@@ -145,6 +145,56 @@ static void test_independent_reader(void **state) {
     json_decref(header);
 }
 
+/* Every kind of layer, as files say it. */
+static void test_layers_in_words(void **state) {
+    static const struct {
+        int32_t kind;
+        const char *name;
+    } kinds[] = {{LINFDIST_LAYER_DISTANCE_CONV, "a"}, {LINFDIST_LAYER_MEAN_SHIFT, "a"}, {LINFDIST_LAYER_CONV, "b"},
+                 {LINFDIST_LAYER_RELU, "b"},          {LINFDIST_LAYER_DISTANCE, "c"},   {LINFDIST_LAYER_BIAS, "c"},
+                 {LINFDIST_LAYER_TANH, "c"},          {LINFDIST_LAYER_LINEAR, "d"}};
+    enum { COUNT = sizeof kinds / sizeof kinds[0] };
+    linfdist_model_options o;
+    linfdist_layer list[COUNT];
+    linfdist_model *every = NULL;
+    bytes file = {0};
+    (void)state;
+    assert_int_equal(linfdist_model_options_init(&o, sizeof o), LINFDIST_OK);
+    o.height = o.width_px = 6;
+    o.classes = 3;
+    o.outputs = LINFDIST_OUTPUTS_LOGITS;
+    for (size_t i = 0; i < COUNT; ++i)
+        assert_int_equal(linfdist_layer_init(&list[i], sizeof list[i], kinds[i].kind, kinds[i].name), LINFDIST_OK);
+    list[0].out_channels = 4;
+    list[0].padding = 1;
+    list[2].out_channels = 2;
+    list[2].groups = 2;
+    list[2].kernel_w = 2;
+    list[2].stride = 3;
+    list[2].dilation = 2;
+    list[4].n_out = 5;
+    list[7].n_out = 3;
+    assert_int_equal(linfdist_model_create(context, &o, list, COUNT, &every), LINFDIST_OK);
+    save_bytes(every, &file);
+    json_t *header = json_loadb((const char *)file.data + 8, bytes_header_size(&file), 0, NULL);
+    assert_string_equal(
+        metadata_text(header, "architecture"),
+        "{\"channels\":1,\"height\":6,\"width_px\":6,\"classes\":3,\"learned_scalar\":false,\"layers\":["
+        "{\"kind\":\"distance_conv\",\"name\":\"a\",\"n_in\":36,\"n_out\":144,\"groups\":1,\"kernel_h\":3,"
+        "\"kernel_w\":3,\"stride\":1,\"padding\":1,\"dilation\":1,\"out_channels\":4},"
+        "{\"kind\":\"mean_shift\",\"name\":\"a\",\"n_in\":144,\"n_out\":144,\"groups\":1},"
+        "{\"kind\":\"conv\",\"name\":\"b\",\"n_in\":144,\"n_out\":4,\"groups\":2,\"kernel_h\":3,"
+        "\"kernel_w\":2,\"stride\":3,\"padding\":0,\"dilation\":2,\"out_channels\":2},"
+        "{\"kind\":\"relu\",\"name\":\"b\",\"n_in\":4,\"n_out\":4,\"groups\":1},"
+        "{\"kind\":\"distance\",\"name\":\"c\",\"n_in\":4,\"n_out\":5,\"groups\":1},"
+        "{\"kind\":\"bias\",\"name\":\"c\",\"n_in\":5,\"n_out\":5,\"groups\":1},"
+        "{\"kind\":\"tanh\",\"name\":\"c\",\"n_in\":5,\"n_out\":5,\"groups\":1},"
+        "{\"kind\":\"linear\",\"name\":\"d\",\"n_in\":5,\"n_out\":3,\"groups\":1}],\"outputs\":\"logits\"}");
+    json_decref(header);
+    bytes_free(&file);
+    linfdist_model_destroy(every);
+}
+
 static void test_statistics_keep_their_bits(void **state) {
     (void)state;
     linfdist_model *loaded = NULL;
@@ -321,17 +371,10 @@ static void test_null_arguments(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_round_trips),
-        TEST(test_large_model),
-        TEST(test_equal_models_equal_bytes),
-        TEST(test_independent_reader),
-        TEST(test_statistics_keep_their_bits),
-        TEST(test_rounding_modes),
-        TEST(test_locales),
-        TEST(test_refused_writes),
-        TEST(test_refused_reads),
-        TEST(test_no_memory),
-        TEST(test_null_arguments),
+        TEST(test_round_trips),        TEST(test_large_model),     TEST(test_equal_models_equal_bytes),
+        TEST(test_independent_reader), TEST(test_layers_in_words), TEST(test_statistics_keep_their_bits),
+        TEST(test_rounding_modes),     TEST(test_locales),         TEST(test_refused_writes),
+        TEST(test_refused_reads),      TEST(test_no_memory),       TEST(test_null_arguments),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
