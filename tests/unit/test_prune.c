@@ -214,6 +214,19 @@ static void test_many_rows(void **state) {
     }
 }
 
+/* So many weights that threads share the outputs of a single sample. */
+static void test_shared_outputs(void **state) {
+    (void)state;
+    for (size_t isa = 0; isa < 3; ++isa) {
+        linfdist_context *context = context_of(isas[isa], 3);
+        if (!context) continue;
+        layer_case c = make_layer(2, 2100, 2100, 1, TRAINED, isa);
+        assert_true(compare_layer(context, &c) < 0.5);
+        free_layer(&c);
+        linfdist_context_destroy(context);
+    }
+}
+
 /* ---- certifiers ---- */
 
 enum { N_IN = 144, SAMPLES = 70, CLASSES = 5 };
@@ -362,9 +375,11 @@ static void test_out_of_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_raised),       cmocka_unit_test(test_same_bits),    cmocka_unit_test(test_terms_visited),
-        cmocka_unit_test(test_not_prepared), cmocka_unit_test(test_longest_rows), cmocka_unit_test(test_many_rows),
-        cmocka_unit_test(test_certifiers),   cmocka_unit_test(test_threads),      cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_raised),         cmocka_unit_test(test_same_bits),
+        cmocka_unit_test(test_terms_visited),  cmocka_unit_test(test_not_prepared),
+        cmocka_unit_test(test_longest_rows),   cmocka_unit_test(test_many_rows),
+        cmocka_unit_test(test_shared_outputs), cmocka_unit_test(test_certifiers),
+        cmocka_unit_test(test_threads),        cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests_name("prune", tests, NULL, NULL);
 }
