@@ -259,24 +259,31 @@ LFD_INLINE float largest_of_slice(const lfd_slice *slice, const float *x) {
     return term[0];
 }
 
+/* As take_slices, for one sample without lanes. The first slices need no list of rows. */
+LFD_INLINE size_t single_slices(open_rows *open, const lfd_slice *slices, int is_first, const float *x, float above,
+                                float *y) {
+    const size_t count = open->count;
+    size_t kept = 0;
+    for (size_t i = 0; i < count; ++i) {
+        const size_t r = is_first ? i : open_row(open, i, slices);
+        const float most = largest_of_slice(&slices[r], x);
+        y[r] = is_first ? most : larger(most, y[r]);
+        kept = keep_row(open, kept, r, !(y[r] >= slices[r].rest + above));
+    }
+    open->count = kept;
+    return count;
+}
+
 /* One sample, without lanes. */
 static size_t ranked_single(const lfd_shape *s, const lfd_ranked *ranked, size_t o, size_t rows, const float *x,
                             float above, const float *w, float *y) {
+    const lfd_slice *slices = ranked->slices + o;
     open_rows open;
     size_t visits = 0;
     open_all(&open, rows);
-    for (size_t r = 0; r < rows; ++r) y[r] = 0.0f;
-    for (size_t k = 0; k < ranked->count && open.count > 0; ++k) {
-        const lfd_slice *slices = ranked->slices + k * ranked->stride + o;
-        size_t kept = 0;
-        for (size_t i = 0; i < open.count; ++i) {
-            const size_t r = open_row(&open, i, slices);
-            y[r] = larger(largest_of_slice(&slices[r], x), y[r]);
-            kept = keep_row(&open, kept, r, !(y[r] >= slices[r].rest + above));
-        }
-        visits += open.count;
-        open.count = kept;
-    }
+    if (ranked->count > 0) visits += single_slices(&open, slices, 1, x, above, y);
+    for (size_t k = 1; k < ranked->count && open.count > 0; ++k)
+        visits += single_slices(&open, slices + k * ranked->stride, 0, x, above, y);
     for (size_t i = 0; i < open.count; ++i) y[open.row[i]] = whole_row(s->n_in, x, w + (o + open.row[i]) * s->w_stride);
     return visits * LFD_SLICE + open.count * s->n_in;
 }
@@ -433,9 +440,9 @@ LFD_INLINE size_t interval_block(const lfd_shape *s, const lfd_ranked *ranked, s
     return terms;
 }
 
-/* One slice of a row and one sample. Whether they may still gain. */
-LFD_INLINE int interval_of_slice(const lfd_slice *slice, const float *xl, const float *xu, float above, float below,
-                                 float *lower, float *upper) {
+/* The bounds that one slice and one sample make. */
+LFD_INLINE void interval_of_slice(const lfd_slice *slice, const float *xl, const float *xu, float *lower,
+                                  float *upper) {
     float low[LFD_SLICE], high[LFD_SLICE]; /* the smallest terms, and the largest */
     LFD_UNROLL
     for (size_t i = 0; i < LFD_SLICE; ++i) {
@@ -449,30 +456,45 @@ LFD_INLINE int interval_of_slice(const lfd_slice *slice, const float *xl, const 
         high[i] = larger(high[i], high[i + half]);
         low[i] = low[i] < low[i + half] ? low[i] : low[i + half];
     }
-    *upper = larger(high[0], *upper);
-    *lower = larger(-low[0], *lower);
-    return !(*upper >= slice->rest + above) | !(*lower >= slice->rest + below);
+    *upper = larger(high[0], 0.0f);
+    *lower = larger(-low[0], 0.0f);
+}
+
+/* How far one sample leaves the range. */
+typedef struct sample_excess {
+    float above, below;
+} sample_excess;
+
+/* As single_slices. */
+LFD_INLINE size_t single_intervals(open_rows *open, const lfd_slice *slices, int is_first, const float *xl,
+                                   const float *xu, const sample_excess *excess, float *lower, float *upper) {
+    const size_t count = open->count;
+    size_t kept = 0;
+    for (size_t i = 0; i < count; ++i) {
+        const size_t r = is_first ? i : open_row(open, i, slices);
+        float low, high;
+        interval_of_slice(&slices[r], xl, xu, &low, &high);
+        lower[r] = is_first ? low : larger(low, lower[r]);
+        upper[r] = is_first ? high : larger(high, upper[r]);
+        const int stays = !(upper[r] >= slices[r].rest + excess->above) | !(lower[r] >= slices[r].rest + excess->below);
+        kept = keep_row(open, kept, r, stays);
+    }
+    open->count = kept;
+    return count;
 }
 
 /* As ranked_single. */
 static size_t interval_single(const lfd_shape *s, const lfd_ranked *ranked, size_t o, size_t rows,
                               const interval_samples *x, size_t b, const float *w, float *lower, float *upper) {
     const float *xl = x->xl + b * s->x_stride, *xu = x->xu + b * s->x_stride;
+    const sample_excess excess = {x->above[b], x->below[b]};
+    const lfd_slice *slices = ranked->slices + o;
     open_rows open;
     size_t visits = 0, terms = 0;
     open_all(&open, rows);
-    for (size_t r = 0; r < rows; ++r) lower[r] = upper[r] = 0.0f;
-    for (size_t k = 0; k < ranked->count && open.count > 0; ++k) {
-        const lfd_slice *slices = ranked->slices + k * ranked->stride + o;
-        size_t kept = 0;
-        for (size_t i = 0; i < open.count; ++i) {
-            const size_t r = open_row(&open, i, slices);
-            const int stays = interval_of_slice(&slices[r], xl, xu, x->above[b], x->below[b], &lower[r], &upper[r]);
-            kept = keep_row(&open, kept, r, stays);
-        }
-        visits += open.count;
-        open.count = kept;
-    }
+    if (ranked->count > 0) visits += single_intervals(&open, slices, 1, xl, xu, &excess, lower, upper);
+    for (size_t k = 1; k < ranked->count && open.count > 0; ++k)
+        visits += single_intervals(&open, slices + k * ranked->stride, 0, xl, xu, &excess, lower, upper);
     for (size_t i = 0; i < open.count; ++i) {
         const size_t r = open.row[i];
         terms += interval_finish(s, 1, x, b, 1, o + r, w, &lower[r], &upper[r]);
