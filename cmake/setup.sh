@@ -75,9 +75,12 @@ install_packages() {
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@"
 }
 
-# What may be missing.
+# What may be missing: all at once, or else one by one.
 install_optional() {
-    install_packages "$@" || echo "Going on without: $*" >&2
+    install_packages "$@" && return 0
+    for package in "$@"; do
+        install_packages "$package" || echo "Going on without $package." >&2
+    done
 }
 
 processors() {

@@ -34,7 +34,7 @@ static int refuse_attack_flags(arg *flags, size_t count, problem *what) {
     static const char *const names[] = {"steps", "restarts", "start-seed"};
     for (size_t i = 0; i < sizeof names / sizeof *names; ++i)
         if (args_find(flags, count, names[i], strlen(names[i]))->origin == ARG_GIVEN)
-            return problem_set(what, "--%s is of the attack, and there is no --attack", names[i]);
+            return problem_set(what, "--%s needs --attack", names[i]);
     return 0;
 }
 

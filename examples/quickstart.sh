@@ -6,19 +6,20 @@ set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 . "$root/cmake/setup.sh"
 
-case ${1:-} in
---help | -h)
-    echo 'usage: sh examples/quickstart.sh [flags of train, such as --seed 7; build/bin/train --help lists them]'
-    exit 0
-    ;;
-esac
-
 # certify must look at the model and the digits of this training.
 model=$build/quickstart.safetensors
 data=digits
 seed=2021
 previous=
+only=
 for argument in "$@"; do
+    case $argument in
+    --help)
+        echo 'usage: sh examples/quickstart.sh [flags of train, such as --seed 7; build/bin/train --help lists them]'
+        exit 0
+        ;;
+    --list-recipes) only=$argument ;;
+    esac
     case $argument in
     --out=* | --data=* | --seed=*) value=${argument#*=} && name=${argument%%=*} ;;
     *) value=$argument && name=$previous ;;
@@ -36,9 +37,7 @@ install_packages $(missing_packages)
 # shellcheck disable=SC2046
 install_optional $(missing_readers)
 configure_and_build train certify
-case ${1:-} in
---list-recipes) exec "$build/bin/train" --list-recipes ;;
-esac
+[ -z "$only" ] || exec "$build/bin/train" "$only"
 
 echo
 echo "Training on $data, seed $seed:"

@@ -214,6 +214,8 @@ int main(int argc, char **argv) {
     if (parsed > 0 && t.rank == 0)
         settings_print(&t.chosen, "mpirun -n N train_mpi [--flag value]..., all but --checkpoint, --resume and --log",
                        stdout);
+    if (parsed == 0 && status == 0 && t.rank == 0 && !t.chosen.out)
+        fprintf(stderr, "train_mpi: without --out the model will not be kept\n");
     if (parsed == 0 && status == 0) train(&t);
     destroy(&t);
     MPI_Finalize();

@@ -100,6 +100,8 @@ linfdist_status lfd_certifier_create(const linfdist_model *model, int prepared, 
     }
     made->context = made->snapshot->context;
     if (prepared) made->prepared = lfd_prepare(made->snapshot);
+    if (prepared && !made->prepared)
+        lfd_warn(made->context, "no memory to prepare a certifier: its certificates take longer");
     *certifier = made;
     return LINFDIST_OK;
 }

@@ -75,6 +75,10 @@ static void announce(const linfdist_context *context) {
     context->log(context->log_user, 0, message);
 }
 
+void lfd_warn(const linfdist_context *context, const char *message) {
+    if (context->log) context->log(context->log_user, 1, message);
+}
+
 linfdist_status linfdist_context_create(const linfdist_context_options *options, linfdist_context **context) {
     LFD_REQUIRE(context);
     linfdist_context made = {.references = 1};

@@ -31,6 +31,9 @@ struct linfdist_context {
 linfdist_context *lfd_context_retain(linfdist_context *context);
 void lfd_context_release(linfdist_context *context);
 
+/* To the log, if there is one. */
+void lfd_warn(const linfdist_context *context, const char *message);
+
 /* alloc.c: the only file with malloc and free. Memory is 64-byte aligned. count * size is checked for overflow. */
 linfdist_status lfd_alloc(const linfdist_context *context, size_t count, size_t size, const char *what, void **memory);
 linfdist_status lfd_alloc_zero(const linfdist_context *context, size_t count, size_t size, const char *what,

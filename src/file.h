@@ -16,8 +16,9 @@ typedef linfdist_status (*lfd_file_producer)(const void *contents, linfdist_writ
 /* Puts what produce sends at path. It goes to a temporary file in the same folder, which is synced and renamed: at
  * every moment path is the old file or the new one, whole. A failure removes the temporary file and leaves the old one
  * (that of the last step, syncing the folder, leaves the new one); only a kill can leave a ".linfdist-*.tmp" behind. A
- * symbolic link to a file stays and that file is replaced; permissions stay; what is not a regular file, or not
- * writable, is refused. Errors: IO, INVALID_ARGUMENT (an empty path). */
+ * symbolic link to a file stays and that file is replaced, one to nothing is refused; permissions stay, the group's
+ * only where the group can stay; what is not a regular file, or not writable, is refused. Errors: IO, INVALID_ARGUMENT
+ * (an empty path). */
 linfdist_status lfd_file_replace(const char *path, lfd_file_producer produce, const void *contents);
 
 #endif

@@ -163,10 +163,12 @@ static linfdist_status check_range(const linfdist_statistics *s) {
         fits = fabs((from - s->mean[c]) / s->std) <= (double)LFD_LIMIT &&
                fabs((to - s->mean[c]) / s->std) <= (double)LFD_LIMIT;
     if (fits) return LINFDIST_OK;
-    return lfd_fail(LINFDIST_ERROR_RANGE,
-                    "low is %s, high %s, std %s, mean %s: needs low < high, std > 0 and a finite range",
-                    lfd_format_double(low, s->low), lfd_format_double(high, s->high), lfd_format_double(std, s->std),
-                    lfd_format_double(mean, s->mean[c > 0 ? c - 1 : 0]));
+    return lfd_fail(
+        LINFDIST_ERROR_RANGE,
+        "low is %s, high %s, std %s, mean %s: needs low < high, std > 0, and (pixel - mean) / std of the floats "
+        "around low and high at most 2^100",
+        lfd_format_double(low, s->low), lfd_format_double(high, s->high), lfd_format_double(std, s->std),
+        lfd_format_double(mean, s->mean[c > 0 ? c - 1 : 0]));
 }
 
 static linfdist_status check_statistics(const linfdist_model *model, const linfdist_statistics *s) {

@@ -292,6 +292,10 @@ check 'a model is no checkpoint' fails train 'train: ' --resume whole.safetensor
 head -c 3000 part.ckpt >cut.ckpt
 check 'a checkpoint cut short' fails train 'train: ' --data digits:1500,200 --resume cut.ckpt
 
+ln -s nothing.safetensors dangling
+check 'a link to nothing is refused before the training' fails train '--out dangling: a symbolic link to nothing' \
+    --data digits:256,64 --out dangling
+
 # interrupt SIGNAL NUMBER: stops a long training, which must leave a checkpoint that goes on
 interrupt() {
     rm -f killed.ckpt
@@ -398,7 +402,7 @@ check 'the same again with three threads' sh -c "
     '$bin/attack' $digits --eps 0.1 --p inf,40 $few --threads 1 | grep -v seconds >attack1 &&
     '$bin/attack' $digits --eps 0.1 --p inf,40 $few --threads 3 | grep -v seconds >attack3 && cmp attack1 attack3"
 check 'p beyond 1000' refused attack "'1001' is no number or fraction from 1 to 1000, nor inf" $digits --eps 0.1 --p 1001
-check 'flags of an attack that is not there' refused certify '--steps is of the attack' $digits --eps 0.1 --steps 3
+check 'flags of an attack that is not there' refused certify '--steps needs --attack' $digits --eps 0.1 --steps 3
 check 'lipschitz' run 0 lipschitz $digits --p 8,inf --limit 5 --steps 3 --restarts 1
 check 'small p has the larger constant, and infinity none above 1' awk '
     $1 == "8" { small = $3 }

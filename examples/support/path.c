@@ -32,6 +32,7 @@ int path_check_target(const char *flag, const char *path, problem *what) {
     int length = snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
     if (length < 0 || (size_t)length >= sizeof folder) return problem_set(what, "--%s: its path is too long", flag);
     int exists = stat(path, &info) == 0;
+    if (!exists && lstat(path, &info) == 0) return problem_set(what, "--%s %s: a symbolic link to nothing", flag, path);
     if (exists && !S_ISREG(info.st_mode)) return problem_set(what, "--%s %s: not a regular file", flag, path);
     if (access(folder, W_OK | X_OK) == 0 && (!exists || access(path, W_OK) == 0)) return 0;
     return problem_set(what, "--%s %s: %s", flag, path, strerror(errno));

@@ -18,8 +18,8 @@
  *             single number outside its range, NaN included, is LINFDIST_ERROR_INVALID_ARGUMENT; without a stated range
  *             it is at most 2^100 in magnitude.
  *   structs   struct_size is sizeof the struct as the caller was compiled, set by the caller or by an init function. A
- *             size that no version had, or above 4096, is INVALID_ARGUMENT; a larger struct than this library knows is
- *             accepted where the rest is zero, and is UNSUPPORTED otherwise.
+ *             size below that of the struct's first version, or above 4096, is INVALID_ARGUMENT; a larger struct than
+ *             this library knows is accepted where the rest is zero, and is UNSUPPORTED otherwise.
  *             Structs that the library fills are filled up to struct_size.
  *   units     "raw" is the unit of the data set's pixels (usually [0, 1]); "normalized" is (raw - mean) / std. Models,
  *             schedules and losses work in normalized units; certifiers take and return raw ones.
@@ -103,7 +103,7 @@ typedef struct linfdist_context linfdist_context;
 /* size bytes aligned to alignment (a power of two), or NULL. Must be callable from any thread. */
 typedef void *(*linfdist_alloc_fn)(void *user, size_t size, size_t alignment);
 typedef void (*linfdist_free_fn)(void *user, void *memory);
-/* level: 0 information; 1, a warning, is for later versions. The message is finished text without a newline, valid
+/* level: 0 information, 1 warning. The message is finished text without a newline, valid
  * during the call. */
 typedef void (*linfdist_log_fn)(void *user, int32_t level, const char *message);
 /* A host executor: call task(data, i) once for every i in [0, count), on any threads, and return when all are done.
@@ -356,7 +356,8 @@ LINFDIST_API linfdist_status linfdist_model_copy(const linfdist_model *model, li
 LINFDIST_API void linfdist_model_destroy(linfdist_model *model);
 
 /* statistics or NULL to remove them. channels must be 1 (used for every channel) or the model's (SHAPE otherwise).
- * Copied. Errors: RANGE where std <= 0, low >= high or the normalized range is not finite; NOT_FINITE. */
+ * Copied. Errors: RANGE where std <= 0, low >= high or normalized pixels of the range, rounded outwards to floats,
+ * exceed 2^100; NOT_FINITE. */
 LINFDIST_API linfdist_status linfdist_model_set_statistics(linfdist_model *model,
                                                            const linfdist_statistics *statistics);
 /* Fills statistics; mean points into the model, until other statistics are set. channels = 0 when the model has none.
@@ -695,7 +696,7 @@ enum {
 
 /* Besides the copy of the model it prepares, on the context's threads, what lets certificates skip the inputs of
  * distance layers that cannot win; that takes about half of the weights' memory. Results do not depend on it: where
- * there is no memory for it, certificates take longer, and linfdist_last_error says so.
+ * there is no memory for it, certificates take longer, and a warning goes to the log.
  * Errors: NOT_FINITE for weights, RANGE for a scalar that is not positive and finite and for weights with which outputs
  * of a layer could leave the range of a float, OUT_OF_MEMORY. */
 LINFDIST_API linfdist_status linfdist_certifier_create(const linfdist_model *model, linfdist_certifier **certifier);

@@ -98,8 +98,8 @@ void lfd_layer_pass_on(const lfd_layer_pass *pass, const float *grad_y, float *g
 linfdist_status lfd_layer_check_name(const char *name, size_t room, int64_t index) {
     const char *end = memchr(name, '\0', room);
     if (!end || end == name)
-        return lfd_fail(LINFDIST_ERROR_INVALID_ARGUMENT, "layer %lld: its name must have 1 to %zu bytes",
-                        (long long)index, room - 1);
+        return lfd_fail(LINFDIST_ERROR_INVALID_ARGUMENT, "layer %lld: its name must have 1 to %zu bytes, \"%.*s\"%s",
+                        (long long)index, room - 1, (int)(room - 1), name, end ? " has none" : " is longer");
     for (const char *c = name; c < end; ++c)
         if (*c < 0x20 || *c > 0x7e)
             return lfd_fail(LINFDIST_ERROR_INVALID_ARGUMENT,

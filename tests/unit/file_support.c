@@ -79,6 +79,11 @@ static void scripted_free(void *user, void *block) {
     free(block);
 }
 
+static void count_warnings(void *user, int32_t level, const char *message) {
+    (void)message;
+    ((scripted_memory *)user)->warnings += level == 1;
+}
+
 linfdist_context *scripted_context(scripted_memory *memory) {
     linfdist_context_options options;
     linfdist_context *context = NULL;
@@ -86,6 +91,8 @@ linfdist_context *scripted_context(scripted_memory *memory) {
     options.alloc = scripted_alloc;
     options.free = scripted_free;
     options.alloc_user = memory;
+    options.log = count_warnings;
+    options.log_user = memory;
     assert_int_equal(linfdist_context_create(&options, &context), LINFDIST_OK);
     return context;
 }

@@ -28,6 +28,7 @@ size_t bytes_header_size(const bytes *b);
 typedef struct scripted_memory {
     long calls, failing_call; /* 0: none fails */
     long live;
+    long warnings; /* in the log */
     size_t largest;
 } scripted_memory;
 

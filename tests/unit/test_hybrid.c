@@ -464,8 +464,8 @@ static void test_refusals_before_backward(void **state) {
     assert_memory_equal(want, gradient.data, sizeof want);
     OK(linfdist_forward(run, x, FLAT_IN, 3, LINFDIST_EVALUATE, 8));
     OK(net_mixture(run, labels, 0.25, 0.5, NULL));
-    FAILS(linfdist_run_margins(run, labels, 0x1p100, &margins), LINFDIST_ERROR_NOT_FINITE, "");
-    FAILS(linfdist_backward(run, NULL, 0), LINFDIST_ERROR_STATE, "");
+    FAILS(linfdist_run_margins(run, labels, 0x1p100, &margins), LINFDIST_ERROR_NOT_FINITE, "must be finite");
+    FAILS(linfdist_backward(run, NULL, 0), LINFDIST_ERROR_STATE, "forward pass");
     linfdist_run_destroy(run);
     linfdist_model_destroy(net);
 }

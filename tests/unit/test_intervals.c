@@ -233,7 +233,7 @@ static void test_failed_pass(void **state) {
     linfdist_tensor bias = net_tensor(model, "b.bias"), w = net_tensor(model, "b.weight");
     bias.data[1] = w.data[WIDTH] = 0x1p100f;
     FAILS(linfdist_forward_intervals(run, x, x_lower, x_upper, N_IN, BATCH, LINFDIST_EVALUATE),
-          LINFDIST_ERROR_NOT_FINITE, "");
+          LINFDIST_ERROR_NOT_FINITE, "layer b");
     FAILS(linfdist_run_bounds(run, &lower, &upper, NULL, NULL), LINFDIST_ERROR_STATE, "no pass of bounds");
 }
 

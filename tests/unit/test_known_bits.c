@@ -1,6 +1,6 @@
 /* Bits that must not change unnoticed: other tests compare instruction sets and threads with each other, and this one
- * compares all of them with what they were. At p = infinity that is a promise between versions; where p is finite, a
- * change of the constants below belongs into CHANGELOG.md. */
+ * compares all of them with what they were. Outputs and radii at p = infinity are promised between versions; a change of
+ * the other constants belongs in CHANGELOG.md. */
 #include <math.h>
 #include <string.h>
 

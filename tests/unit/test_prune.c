@@ -356,7 +356,7 @@ static void test_out_of_memory(void **state) {
         memory.failing_call = 0;
         if (status == LINFDIST_OK) {
             dense += !c->prepared;
-            if (!c->prepared) assert_non_null(strstr(linfdist_last_error(), "no memory"));
+            assert_int_equal(memory.warnings, !c->prepared);
             ask(c, x, 20, got);
             if (want->margin[0][0] == 0.0f) *want = *got;
             assert_memory_equal(want, got, sizeof *want);
