@@ -200,31 +200,59 @@ static void test_longest_rows(void **state) {
     linfdist_context_destroy(context);
 }
 
-/* More outputs than go together, for samples that pass one by one and in the lanes. */
-static void test_many_rows(void **state) {
-    (void)state;
+static void compare_on_every_isa(int32_t threads, size_t batch, size_t n_in, size_t n_out) {
     for (size_t isa = 0; isa < 3; ++isa) {
-        linfdist_context *context = context_of(isas[isa], 1);
-        for (size_t batch = 1; context && batch <= 33; batch += 16) {
-            layer_case c = make_layer(batch, 400, 2100, 1, TRAINED, batch);
-            assert_true(compare_layer(context, &c) < 0.5);
-            free_layer(&c);
-        }
-        linfdist_context_destroy(context);
-    }
-}
-
-/* So many weights that threads share the outputs of a single sample. */
-static void test_shared_outputs(void **state) {
-    (void)state;
-    for (size_t isa = 0; isa < 3; ++isa) {
-        linfdist_context *context = context_of(isas[isa], 3);
+        linfdist_context *context = context_of(isas[isa], threads);
         if (!context) continue;
-        layer_case c = make_layer(2, 2100, 2100, 1, TRAINED, isa);
+        layer_case c = make_layer(batch, n_in, n_out, 1, TRAINED, batch);
         assert_true(compare_layer(context, &c) < 0.5);
         free_layer(&c);
         linfdist_context_destroy(context);
     }
+}
+
+/* More outputs than go together, for samples that pass one by one and in the lanes. */
+static void test_many_rows(void **state) {
+    (void)state;
+    for (size_t batch = 1; batch <= 33; batch += 16) compare_on_every_isa(1, batch, 400, 2100);
+}
+
+/* A host's executor that notes the most tasks of a call. */
+static void note_tasks(void *user, linfdist_task_fn task, void *data, size_t count) {
+    size_t *most = user;
+    if (count > *most) *most = count;
+    for (size_t i = 0; i < count; ++i) task(data, i);
+}
+
+static size_t tasks_of_pass(size_t batch, size_t n_in, size_t n_out) {
+    size_t most = 0;
+    linfdist_context_options options;
+    linfdist_context *context = NULL;
+    lfd_pruned *pruned = NULL;
+    layer_case c = make_layer(batch, n_in, n_out, 1, TRAINED, 1);
+    float *y = floats(batch * n_out), *scratch = floats(lfd_pruned_scratch(batch, n_in, 1));
+    OK(linfdist_context_options_init(&options, sizeof options));
+    options.threads = 3;
+    options.parallel_for = note_tasks;
+    options.parallel_for_user = &most;
+    OK(linfdist_context_create(&options, &context));
+    OK(lfd_pruned_create(context, &c.dims, c.w, c.low, c.high, &pruned));
+    most = 0; /* without those of the ranking */
+    (void)lfd_pruned_forward(context, pruned, &c.dims, c.x, c.w, y, scratch);
+    lfd_pruned_destroy(context, pruned);
+    linfdist_context_destroy(context);
+    free_layer(&c);
+    free(scratch);
+    free(y);
+    return most;
+}
+
+/* So many weights that threads share the outputs of a single sample; with fewer it is one thread's. */
+static void test_shared_outputs(void **state) {
+    (void)state;
+    assert_int_equal(tasks_of_pass(1, 2100, 2100), 3);
+    assert_int_equal(tasks_of_pass(1, 400, 2100), 0);
+    compare_on_every_isa(3, 2, 2100, 2100);
 }
 
 /* ---- certifiers ---- */

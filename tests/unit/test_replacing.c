@@ -69,6 +69,20 @@ static void test_permissions(void **state) {
     assert_int_equal(count_files(folder), 1);
 }
 
+/* The group stays with the permissions that were given to it. */
+static void test_group(void **state) {
+    struct stat info;
+    (void)state;
+    if (getuid() != 0) skip(); /* others may have no second group */
+    assert_int_equal(linfdist_model_save(models[0], path), LINFDIST_OK);
+    assert_int_equal(chown(path, (uid_t)-1, 1), 0);
+    assert_int_equal(chmod(path, 0660), 0);
+    assert_int_equal(linfdist_model_save(models[1], path), LINFDIST_OK);
+    assert_int_equal(stat(path, &info), 0);
+    assert_int_equal(info.st_gid, 1);
+    assert_int_equal(info.st_mode & 0777, 0660);
+}
+
 static void test_relative_path(void **state) {
     (void)state;
     char before[512];
@@ -296,9 +310,9 @@ static void test_kill(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_permissions),  TEST(test_relative_path),       TEST(test_symbolic_link), TEST(test_dangling_link),
-        TEST(test_longest_name), TEST(test_left_over_temporary), TEST(test_bad_paths),     TEST(test_path_too_long),
-        TEST(test_full_disk),    TEST(test_no_permission),       TEST(test_kill),
+        TEST(test_permissions),   TEST(test_group),        TEST(test_relative_path),       TEST(test_symbolic_link),
+        TEST(test_dangling_link), TEST(test_longest_name), TEST(test_left_over_temporary), TEST(test_bad_paths),
+        TEST(test_path_too_long), TEST(test_full_disk),    TEST(test_no_permission),       TEST(test_kill),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
