@@ -79,11 +79,20 @@ static inline float lfd_raised(float value) {
     return value + (value < 0.0f ? -value : value) * 0x1p-23f;
 }
 
+/* The first slices of neighbouring rows side by side, so that a single sample has rows in the lanes. */
+enum { LFD_HEAD_ROWS = 16 };
+typedef struct lfd_heads {
+    float w[LFD_SLICE][LFD_HEAD_ROWS];
+    uint16_t column[LFD_SLICE][LFD_HEAD_ROWS];
+    float rest[LFD_HEAD_ROWS];
+} lfd_heads;
+
 /* Rows of w, each ranked. Columns beyond the last slice are in w alone. The same slice of all rows lies together: few
  * rows need the next one. */
 typedef struct lfd_ranked {
     size_t count, stride;    /* of a row's slices; from each to the row's next */
     const lfd_slice *slices; /* count x n_out */
+    const lfd_heads *heads;  /* of each LFD_HEAD_ROWS rows, the last ones of some rows; not read where count is 0 */
 } lfd_ranked;
 
 /* kernels.def lists the kernels, one line each; here it becomes the table. */

@@ -1,7 +1,7 @@
 #define _GNU_SOURCE /* sched_getaffinity */
 #include "context.h"
+#include "environment.h"
 
-#include <fenv.h>
 #include <unistd.h>
 #ifdef __linux__
 #include <sched.h>
@@ -11,9 +11,8 @@
 #include <pthreadpool.h>
 #endif
 
-/* Same bits whatever rounding mode or flush-to-zero the host has set: every task runs in the default environment, and
- * the host gets its own back, exception flags included. Tasks are called through pointers, so that the compiler cannot
- * move their arithmetic across the change. */
+/* Same bits whatever rounding mode or flush-to-zero the host has set. Tasks are called through pointers, so that the
+ * compiler cannot move their arithmetic across the change. */
 typedef struct guarded {
     linfdist_task_fn task;
     void *data;
@@ -21,19 +20,15 @@ typedef struct guarded {
 
 static void run_guarded(void *data, size_t index) {
     const guarded *job = data;
-    fenv_t host;
-    fegetenv(&host);
-    fesetenv(FE_DFL_ENV);
+    const lfd_environment host = lfd_environment_enter();
     job->task(job->data, index);
-    fesetenv(&host);
+    lfd_environment_leave(&host);
 }
 
 void lfd_serial_for(linfdist_task_fn task, void *data, size_t count) {
-    fenv_t host;
-    fegetenv(&host);
-    fesetenv(FE_DFL_ENV);
+    const lfd_environment host = lfd_environment_enter();
     for (size_t i = 0; i < count; ++i) task(data, i);
-    fesetenv(&host);
+    lfd_environment_leave(&host);
 }
 
 int32_t lfd_cpu_count(void) {

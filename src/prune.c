@@ -18,7 +18,9 @@ enum { SHARED = 1 << 22 };      /* weights that are worth the waking of other th
 struct lfd_pruned {
     size_t count;      /* slices of a row */
     float *low, *high; /* n_in */
+    size_t group_heads;
     lfd_slice *slices; /* count x n_out */
+    lfd_heads *heads;  /* groups x group_heads */
 };
 
 /* ---- ranking ---- */
@@ -96,6 +98,24 @@ static void rank_row(void *data, size_t row) {
     }
 }
 
+/* Of neighbouring rows of one group. Lanes without a row are settled whatever the sample. */
+static void make_heads(void *data, size_t index) {
+    const ranking *r = data;
+    const lfd_pruned *pruned = r->pruned;
+    const size_t outputs = r->dims->n_out / r->dims->groups, group = index / pruned->group_heads;
+    const size_t first = index % pruned->group_heads * LFD_HEAD_ROWS;
+    const lfd_slice *slices = pruned->slices + group * outputs;
+    lfd_heads *heads = &pruned->heads[index];
+    for (size_t lane = 0; lane < LFD_HEAD_ROWS; ++lane) {
+        const lfd_slice *slice = &slices[smaller(first + lane, outputs - 1)];
+        heads->rest[lane] = first + lane < outputs ? slice->rest : -FLT_MAX;
+        for (size_t i = 0; i < LFD_SLICE; ++i) {
+            heads->w[i][lane] = slice->w[i];
+            heads->column[i][lane] = slice->column[i];
+        }
+    }
+}
+
 static linfdist_status allocate(const linfdist_context *context, const lfd_dims *dims, lfd_pruned *pruned) {
     void *memory;
     LFD_TRY(lfd_alloc(context, 2 * dims->n_in, sizeof(float), "ranges of inputs", &memory));
@@ -103,6 +123,8 @@ static linfdist_status allocate(const linfdist_context *context, const lfd_dims 
     pruned->high = pruned->low + dims->n_in;
     LFD_TRY(lfd_alloc(context, pruned->count * dims->n_out, sizeof(lfd_slice), "ranks of inputs", &memory));
     pruned->slices = memory;
+    LFD_TRY(lfd_alloc(context, dims->groups * pruned->group_heads, sizeof(lfd_heads), "ranks of inputs", &memory));
+    pruned->heads = memory;
     return LINFDIST_OK;
 }
 
@@ -115,6 +137,7 @@ linfdist_status lfd_pruned_create(linfdist_context *context, const lfd_dims *dim
     LFD_TRY(lfd_alloc_zero(context, 1, sizeof(lfd_pruned), "ranks of inputs", &memory));
     lfd_pruned *made = memory;
     made->count = (n / ORDER_SHARE + LFD_SLICE - 1) / LFD_SLICE;
+    made->group_heads = (dims->n_out / dims->groups + LFD_HEAD_ROWS - 1) / LFD_HEAD_ROWS;
     const linfdist_status status = allocate(context, dims, made);
     if (status != LINFDIST_OK) {
         lfd_pruned_destroy(context, made);
@@ -123,6 +146,7 @@ linfdist_status lfd_pruned_create(linfdist_context *context, const lfd_dims *dim
     for (size_t i = 0; i < dims->n_in; ++i) made->low[i] = low[i], made->high[i] = high[i];
     ranking job = {dims, w, made};
     lfd_parallel_for(context, rank_row, &job, dims->n_out);
+    lfd_parallel_for(context, make_heads, &job, dims->groups * made->group_heads);
     *pruned = made;
     return LINFDIST_OK;
 }
@@ -131,6 +155,7 @@ void lfd_pruned_destroy(const linfdist_context *context, lfd_pruned *pruned) {
     if (!pruned) return;
     lfd_free(context, pruned->low);
     lfd_free(context, pruned->slices);
+    lfd_free(context, pruned->heads);
     lfd_free(context, pruned);
 }
 
@@ -217,7 +242,8 @@ static void run_dense(const pass *p, const tile *t) {
 static size_t run_ranked(const pass *p, const tile *t) {
     const lfd_dims *d = p->dims;
     const lfd_shape shape = shape_of(p, t);
-    const lfd_ranked ranked = {p->pruned->count, d->n_out, p->pruned->slices + t->out};
+    const size_t head = t->group * p->pruned->group_heads + (t->out - t->group * p->out.length) / LFD_HEAD_ROWS;
+    const lfd_ranked ranked = {p->pruned->count, d->n_out, p->pruned->slices + t->out, p->pruned->heads + head};
     const size_t excess = excess_at(p, t->block, t->group), y = t->block * BLOCK * d->y_stride + t->out;
     const size_t x = t->block * BLOCK * d->x_stride + t->group * p->n;
     const size_t packed = p->lanes == 1 ? 0 : (t->block * d->n_in + t->group * p->n) * p->lanes;

@@ -3,6 +3,7 @@
 #define LFD_VEC_AVX2_H
 
 #include "compress_table.h"
+#include "pick.h"
 
 #include <immintrin.h>
 #include <stddef.h>
@@ -82,6 +83,7 @@ static inline vm vf_at_least(vf a, vf b) { return _mm256_cmp_ps(a, b, _CMP_GE_OQ
 static inline vm vf_less(vf a, vf b) { return _mm256_cmp_ps(a, b, _CMP_LT_OQ); }
 static inline vm vf_equal(vf a, vf b) { return _mm256_cmp_ps(a, b, _CMP_EQ_OQ); }
 static inline uint32_t vm_bits(vm m) { return (uint32_t)_mm256_movemask_ps(m); }
+static inline vm vm_either(vm a, vm b) { return _mm256_or_ps(a, b); }
 /* a where the mask is set, b elsewhere. */
 static inline vf vf_select(vm m, vf a, vf b) { return _mm256_blendv_ps(b, a, m); }
 /* a where the mask is set, 0 elsewhere. */
@@ -176,6 +178,8 @@ static inline void vf_transpose(vf v[8]) {
         v[i + 4] = _mm256_permute2f128_ps(t[i], t[i + 4], 0x31);
     }
 }
+/* x[columns[i]] in lane i. */
+static inline vf vf_pick(const float *x, const uint16_t *columns) { return pick_8(x, columns); }
 /* One number from each of LANES places. */
 static inline vf vf_gather(float *const p[8]) {
     return _mm256_setr_ps(*p[0], *p[1], *p[2], *p[3], *p[4], *p[5], *p[6], *p[7]);

@@ -2,6 +2,8 @@
 #ifndef LFD_VEC_AVX512_H
 #define LFD_VEC_AVX512_H
 
+#include "pick.h"
+
 #include <immintrin.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -89,6 +91,7 @@ static inline uint32_t vm_bits(vm m) {
     __asm__("kmovw %1, %0" : "=r"(bits) : "k"(m));
     return bits;
 }
+static inline vm vm_either(vm a, vm b) { return a | b; }
 /* a where the mask is set, b elsewhere. */
 static inline vf vf_select(vm m, vf a, vf b) { return _mm512_mask_blend_ps(m, b, a); }
 /* a where the mask is set, 0 elsewhere. */
@@ -172,6 +175,10 @@ static inline void vf_transpose(vf v[16]) {
         v[i] = _mm512_shuffle_f32x4(a, c, 0x88), v[i + 8] = _mm512_shuffle_f32x4(a, c, 0xdd);
         v[i + 4] = _mm512_shuffle_f32x4(b, d, 0x88), v[i + 12] = _mm512_shuffle_f32x4(b, d, 0xdd);
     }
+}
+/* x[columns[i]] in lane i. */
+static inline vf vf_pick(const float *x, const uint16_t *columns) {
+    return _mm512_insertf32x8(_mm512_castps256_ps512(pick_8(x, columns)), pick_8(x, columns + 8), 1);
 }
 /* One number from each of LANES places. */
 static inline vf vf_gather(float *const p[16]) {

@@ -14,23 +14,23 @@ enum {
 /* Those not settled yet. */
 typedef struct open_rows {
     size_t count;
-    uint16_t row[RANKED_ROWS_OF_ONE + RANKED_AHEAD];
+    int32_t row[RANKED_ROWS_OF_ONE + RANKED_AHEAD + LANES];
 } open_rows;
 
 static void open_all(open_rows *open, size_t count) {
     open->count = count;
-    for (size_t r = 0; r < count + RANKED_AHEAD; ++r) open->row[r] = (uint16_t)smaller(r, count - 1);
+    for (size_t r = 0; r < count + RANKED_AHEAD; ++r) open->row[r] = (int32_t)smaller(r, count - 1);
 }
 
 /* The i-th open row. */
 LFD_INLINE size_t open_row(const open_rows *open, size_t i, const lfd_slice *slices) {
     __builtin_prefetch(&slices[open->row[i + RANKED_AHEAD]]);
-    return open->row[i];
+    return (size_t)open->row[i];
 }
 
 /* Row r after the kept ones, if it stays open: counted, not branched on. Returns how many are kept. */
 LFD_INLINE size_t keep_row(open_rows *open, size_t kept, size_t r, int stays) {
-    open->row[kept] = (uint16_t)r;
+    open->row[kept] = (int32_t)r;
     return kept + (size_t)stays;
 }
 
@@ -44,16 +44,12 @@ void ISA(pack_lanes)(const lfd_shape *s, size_t lanes, const float *x, float *pa
 
 /* ---- excess over the ranking's range ---- */
 
-/* One step of columns for four rows. */
-LFD_INLINE void excess_step(vf outer[4], vf inner[4], const float *const *xl, const float *const *xu, const float *low,
-                            const float *high, size_t i) {
-    const vf from = vf_load(low + i), to = vf_load(high + i);
-    LFD_UNROLL
-    for (size_t r = 0; r < 4; ++r) {
-        const vf l = vf_load(xl[r] + i), u = vf_load(xu[r] + i);
-        outer[r] = vf_max(outer[r], vf_max(vf_sub(u, to), vf_sub(from, l)));
-        inner[r] = vf_max(inner[r], vf_max(vf_sub(l, to), vf_sub(from, u)));
-    }
+/* One step of columns. */
+LFD_INLINE void excess_step(vf *outer, vf *inner, const float *xl, const float *xu, const float *low,
+                            const float *high) {
+    const vf l = vf_load(xl), u = vf_load(xu), from = vf_load(low), to = vf_load(high);
+    *outer = vf_max(*outer, vf_max(vf_sub(u, to), vf_sub(from, l)));
+    *inner = vf_max(*inner, vf_max(vf_sub(l, to), vf_sub(from, u)));
 }
 
 static inline float larger(float a, float b) {
@@ -62,25 +58,23 @@ static inline float larger(float a, float b) {
 
 void ISA(range_excess)(const lfd_shape *s, const float *xl, const float *xu, const float *low, const float *high,
                        float *above, float *below) {
-    for (size_t b = 0; b < s->batch; b += 4) {
-        const size_t rows = smaller(4, s->batch - b), whole = s->n_in / LANES * LANES;
-        const float *ls[4], *us[4];
-        vf outer[4], inner[4];
-        float of_outer[4], of_inner[4];
-        row_pointers(ls, 4, rows, xl + b * s->x_stride, s->x_stride);
-        row_pointers(us, 4, rows, xu + b * s->x_stride, s->x_stride);
-        for (size_t r = 0; r < 4; ++r) outer[r] = inner[r] = vf_set(-FLT_MAX);
-        for (size_t i = 0; i < whole; i += LANES) excess_step(outer, inner, ls, us, low, high, i);
-        vf_max_lanes_4(of_outer, outer[0], outer[1], outer[2], outer[3]);
-        vf_max_lanes_4(of_inner, inner[0], inner[1], inner[2], inner[3]);
-        for (size_t r = 0; r < rows; ++r) {
-            for (size_t i = whole; i < s->n_in; ++i) {
-                of_outer[r] = larger(of_outer[r], larger(us[r][i] - high[i], low[i] - ls[r][i]));
-                of_inner[r] = larger(of_inner[r], larger(ls[r][i] - high[i], low[i] - us[r][i]));
-            }
-            above[b + r] = lfd_raised(of_outer[r]);
-            below[b + r] = lfd_raised(of_inner[r]);
+    for (size_t b = 0; b < s->batch; ++b) {
+        const float *l = xl + b * s->x_stride, *u = xu + b * s->x_stride;
+        vf outer[2], inner[2];
+        float most[4];
+        size_t i = 0;
+        for (size_t c = 0; c < 2; ++c) outer[c] = inner[c] = vf_set(-FLT_MAX);
+        for (; i + 2 * LANES <= s->n_in; i += 2 * LANES)
+            for (size_t c = 0, at = i; c < 2; ++c, at += LANES)
+                excess_step(&outer[c], &inner[c], l + at, u + at, low + at, high + at);
+        for (; i + LANES <= s->n_in; i += LANES) excess_step(&outer[0], &inner[0], l + i, u + i, low + i, high + i);
+        vf_max_lanes_4(most, outer[0], outer[1], inner[0], inner[1]);
+        for (; i < s->n_in; ++i) {
+            most[0] = larger(most[0], larger(u[i] - high[i], low[i] - l[i]));
+            most[2] = larger(most[2], larger(l[i] - high[i], low[i] - u[i]));
         }
+        above[b] = lfd_raised(larger(most[0], most[1]));
+        below[b] = lfd_raised(larger(most[2], most[3]));
     }
 }
 
@@ -226,7 +220,7 @@ LFD_INLINE size_t ranked_rows(const lfd_shape *s, const lfd_ranked *ranked, size
     open_rows open;
     size_t terms = take_all_slices(ranked, o, rows, ranked_slice, pass, &open, samples) * LFD_SLICE * block->count;
     for (size_t i = 0; i < open.count; ++i) {
-        const size_t r = open.row[i];
+        const size_t r = (size_t)open.row[i];
         terms += ranked_finish(s, samples[i], block->first, block->count, o + r, pass->x->x, w, pass->results[r]);
     }
     return terms;
@@ -259,16 +253,53 @@ LFD_INLINE float largest_of_slice(const lfd_slice *slice, const float *x) {
     return term[0];
 }
 
-/* As take_slices, for one sample without lanes. The first slices need no list of rows. */
-LFD_INLINE size_t single_slices(open_rows *open, const lfd_slice *slices, int is_first, const float *x, float above,
-                                float *y) {
+/* ---- one sample ---- */
+
+/* Adds the rows from r on that the lanes choose. */
+LFD_INLINE void list_rows(open_rows *open, size_t r, vm chosen) {
+    vi_compress_store(open->row + open->count, vi_add(vi_set((int32_t)r), vi_lane_numbers()), chosen);
+    open->count += (size_t)__builtin_popcount(vm_bits(chosen));
+}
+
+/* What open_row looks at ahead of the last row. */
+LFD_INLINE void end_list(open_rows *open) {
+    for (size_t i = 0; i < RANKED_AHEAD; ++i) open->row[open->count + i] = 0;
+}
+
+/* Results of up to LANES rows. */
+LFD_INLINE void store_rows(float *y, vf results, size_t rows) {
+    if (rows >= LANES)
+        vf_store(y, results);
+    else
+        vf_store_part(y, results, rows);
+}
+
+/* The first slices of all rows, which go in the lanes. */
+LFD_INLINE void single_heads(open_rows *open, const lfd_heads *heads, size_t rows, const float *x, float above,
+                             float *y) {
+    open->count = 0;
+    for (size_t r = 0; r < rows; r += LANES) {
+        const lfd_heads *at = &heads[r / LFD_HEAD_ROWS];
+        const size_t lane = r % LFD_HEAD_ROWS;
+        vf maxima = vf_set(0.0f);
+        LFD_UNROLL
+        for (size_t i = 0; i < LFD_SLICE; ++i)
+            maxima =
+                vf_max_magnitude(maxima, vf_difference(vf_pick(x, at->column[i] + lane), vf_load(at->w[i] + lane)));
+        store_rows(y + r, maxima, rows - r);
+        list_rows(open, r, vf_less(maxima, vf_add(vf_load(at->rest + lane), vf_set(above))));
+    }
+    end_list(open);
+}
+
+/* The next slice of all open rows. Returns how many there were. */
+LFD_INLINE size_t single_slices(open_rows *open, const lfd_slice *slices, const float *x, float above, float *y) {
     const size_t count = open->count;
     size_t kept = 0;
     for (size_t i = 0; i < count; ++i) {
-        const size_t r = is_first ? i : open_row(open, i, slices);
-        const float most = largest_of_slice(&slices[r], x);
-        y[r] = is_first ? most : larger(most, y[r]);
-        kept = keep_row(open, kept, r, !(y[r] >= slices[r].rest + above));
+        const size_t r = open_row(open, i, slices);
+        y[r] = larger(largest_of_slice(&slices[r], x), y[r]);
+        kept = keep_row(open, kept, r, y[r] < slices[r].rest + above);
     }
     open->count = kept;
     return count;
@@ -280,11 +311,18 @@ static size_t ranked_single(const lfd_shape *s, const lfd_ranked *ranked, size_t
     const lfd_slice *slices = ranked->slices + o;
     open_rows open;
     size_t visits = 0;
-    open_all(&open, rows);
-    if (ranked->count > 0) visits += single_slices(&open, slices, 1, x, above, y);
+    if (ranked->count > 0) {
+        single_heads(&open, ranked->heads + o / LFD_HEAD_ROWS, rows, x, above, y);
+        visits += rows;
+    } else {
+        open_all(&open, rows);
+    }
     for (size_t k = 1; k < ranked->count && open.count > 0; ++k)
-        visits += single_slices(&open, slices + k * ranked->stride, 0, x, above, y);
-    for (size_t i = 0; i < open.count; ++i) y[open.row[i]] = whole_row(s->n_in, x, w + (o + open.row[i]) * s->w_stride);
+        visits += single_slices(&open, slices + k * ranked->stride, x, above, y);
+    for (size_t i = 0; i < open.count; ++i) {
+        const size_t r = (size_t)open.row[i];
+        y[r] = whole_row(s->n_in, x, w + (o + r) * s->w_stride);
+    }
     return visits * LFD_SLICE + open.count * s->n_in;
 }
 
@@ -411,7 +449,7 @@ LFD_INLINE size_t interval_rows(const lfd_shape *s, const lfd_ranked *ranked, si
     size_t terms = take_all_slices(ranked, o, rows, interval_slice, pass, &open, samples) * LFD_SLICE * block->count;
     if (ranked->count > 0) interval_negate(rows, pass->vectors, pass->lower);
     for (size_t i = 0; i < open.count; ++i) {
-        const size_t r = open.row[i];
+        const size_t r = (size_t)open.row[i];
         terms += interval_finish(s, samples[i], pass->x, block->first, block->count, o + r, w, pass->lower[r],
                                  pass->upper[r]);
     }
@@ -465,18 +503,45 @@ typedef struct sample_excess {
     float above, below;
 } sample_excess;
 
+/* As single_heads. */
+LFD_INLINE void single_interval_heads(open_rows *open, const lfd_heads *heads, size_t rows, const float *xl,
+                                      const float *xu, const sample_excess *excess, float *lower, float *upper) {
+    open->count = 0;
+    for (size_t r = 0; r < rows; r += LANES) {
+        const lfd_heads *at = &heads[r / LFD_HEAD_ROWS];
+        const size_t lane = r % LFD_HEAD_ROWS;
+        const vf rest = vf_load(at->rest + lane);
+        vf highest = vf_set(0.0f), lowest = vf_set(0.0f);
+        LFD_UNROLL
+        for (size_t i = 0; i < LFD_SLICE; ++i) {
+            const vf w = vf_load(at->w[i] + lane);
+            const vf t1 = vf_difference(w, vf_pick(xl, at->column[i] + lane));
+            const vf t2 = vf_difference(vf_pick(xu, at->column[i] + lane), w);
+            highest = vf_max(vf_max(t1, t2), highest);
+            lowest = vf_min(vf_min(t1, t2), lowest);
+        }
+        lowest = vf_sub(vf_set(0.0f), lowest);
+        store_rows(lower + r, lowest, rows - r);
+        store_rows(upper + r, highest, rows - r);
+        list_rows(open, r,
+                  vm_either(vf_less(highest, vf_add(rest, vf_set(excess->above))),
+                            vf_less(lowest, vf_add(rest, vf_set(excess->below)))));
+    }
+    end_list(open);
+}
+
 /* As single_slices. */
-LFD_INLINE size_t single_intervals(open_rows *open, const lfd_slice *slices, int is_first, const float *xl,
-                                   const float *xu, const sample_excess *excess, float *lower, float *upper) {
+LFD_INLINE size_t single_intervals(open_rows *open, const lfd_slice *slices, const float *xl, const float *xu,
+                                   const sample_excess *excess, float *lower, float *upper) {
     const size_t count = open->count;
     size_t kept = 0;
     for (size_t i = 0; i < count; ++i) {
-        const size_t r = is_first ? i : open_row(open, i, slices);
+        const size_t r = open_row(open, i, slices);
         float low, high;
         interval_of_slice(&slices[r], xl, xu, &low, &high);
-        lower[r] = is_first ? low : larger(low, lower[r]);
-        upper[r] = is_first ? high : larger(high, upper[r]);
-        const int stays = !(upper[r] >= slices[r].rest + excess->above) | !(lower[r] >= slices[r].rest + excess->below);
+        lower[r] = larger(low, lower[r]);
+        upper[r] = larger(high, upper[r]);
+        const int stays = (upper[r] < slices[r].rest + excess->above) | (lower[r] < slices[r].rest + excess->below);
         kept = keep_row(open, kept, r, stays);
     }
     open->count = kept;
@@ -491,12 +556,16 @@ static size_t interval_single(const lfd_shape *s, const lfd_ranked *ranked, size
     const lfd_slice *slices = ranked->slices + o;
     open_rows open;
     size_t visits = 0, terms = 0;
-    open_all(&open, rows);
-    if (ranked->count > 0) visits += single_intervals(&open, slices, 1, xl, xu, &excess, lower, upper);
+    if (ranked->count > 0) {
+        single_interval_heads(&open, ranked->heads + o / LFD_HEAD_ROWS, rows, xl, xu, &excess, lower, upper);
+        visits += rows;
+    } else {
+        open_all(&open, rows);
+    }
     for (size_t k = 1; k < ranked->count && open.count > 0; ++k)
-        visits += single_intervals(&open, slices + k * ranked->stride, 0, xl, xu, &excess, lower, upper);
+        visits += single_intervals(&open, slices + k * ranked->stride, xl, xu, &excess, lower, upper);
     for (size_t i = 0; i < open.count; ++i) {
-        const size_t r = open.row[i];
+        const size_t r = (size_t)open.row[i];
         terms += interval_finish(s, 1, x, b, 1, o + r, w, &lower[r], &upper[r]);
     }
     return terms + visits * LFD_SLICE;

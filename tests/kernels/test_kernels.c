@@ -201,6 +201,7 @@ typedef struct ranked_case {
     size_t lanes;
     guarded low, high, above, below, lanes_x, lanes_xu;
     lfd_slice *slices;
+    lfd_heads *heads;
 } ranked_case;
 
 /* How large |x - w| can become in a column. */
@@ -233,6 +234,16 @@ static void rank_output(const kernel_case *c, ranked_case *r, size_t o) {
     free(order);
 }
 
+static void make_head(ranked_case *r, size_t o) {
+    lfd_heads *heads = &r->heads[o / LFD_HEAD_ROWS];
+    const size_t lane = o % LFD_HEAD_ROWS;
+    for (size_t i = 0; i < LFD_SLICE; ++i) {
+        heads->w[i][lane] = r->slices[o].w[i];
+        heads->column[i][lane] = r->slices[o].column[i];
+    }
+    heads->rest[lane] = r->slices[o].rest;
+}
+
 static guarded in_lanes(const lfd_kernels *k, const kernel_case *c, const ranked_case *r, const guarded *x) {
     guarded packed = guarded_make(r->lanes * r->shape.n_in, c->at_end);
     k->pack_lanes(&r->shape, r->lanes, x->data, packed.data);
@@ -244,19 +255,23 @@ static ranked_case make_ranked(const lfd_kernels *k, const kernel_case *c, size_
     const size_t n = c->shape.n_in, rows = c->shape.n_out;
     if (r.shape.batch > lanes && lanes > 1) r.shape.batch = lanes;
     const size_t excesses = lanes == 1 ? r.shape.batch : lanes;
-    r.ranked = (lfd_ranked){slices, rows, NULL};
+    r.ranked = (lfd_ranked){slices, rows, NULL, NULL};
     r.low = guarded_make(n, c->at_end);
     r.high = guarded_make(n, c->at_end);
     r.above = guarded_make(excesses, c->at_end);
     r.below = guarded_make(excesses, c->at_end);
     r.slices = calloc(slices * rows + 1, sizeof *r.slices);
-    if (!r.slices) abort();
+    r.heads = calloc(rows / LFD_HEAD_ROWS + 1, sizeof *r.heads);
+    if (!r.slices || !r.heads) abort();
+    for (size_t lane = 0; lane < LFD_HEAD_ROWS; ++lane) r.heads[rows / LFD_HEAD_ROWS].rest[lane] = -FLT_MAX;
     for (size_t i = 0; i < n; ++i) {
         r.low.data[i] = -0.25f * c->scale * (float)(i % 3);
         r.high.data[i] = r.low.data[i] + 0.25f * c->scale * (float)(i % 4);
     }
     for (size_t o = 0; o < rows; ++o) rank_output(c, &r, o);
+    for (size_t o = 0; slices > 0 && o < rows; ++o) make_head(&r, o);
     r.ranked.slices = r.slices;
+    r.ranked.heads = r.heads;
     k->range_excess(&r.shape, c->x.data, c->x_upper.data, r.low.data, r.high.data, r.above.data, r.below.data);
     for (size_t i = r.shape.batch; i < excesses; ++i) {
         r.above.data[i] = r.above.data[r.shape.batch - 1];
@@ -272,6 +287,7 @@ static void free_ranked(ranked_case *r) {
     guarded *all[] = {&r->low, &r->high, &r->above, &r->below, &r->lanes_x, &r->lanes_xu};
     for (size_t i = 0; i < sizeof all / sizeof *all; ++i) guarded_free(all[i]);
     free(r->slices);
+    free(r->heads);
 }
 
 /* Of the rows and the outputs, not the gaps. */
