@@ -512,7 +512,7 @@ LINFDIST_API linfdist_status linfdist_run_zero_gradients(linfdist_run *run);
 
 /* Replaces values by their sums over all workers, each element on its own, the same bits on every worker; every worker
  * makes the same calls in the same order. 0 for success. Called by the thread that called the library, in the default
- * floating-point environment. It must return, and not use this run or its model. */
+ * floating-point environment (on x86-64, MXCSR). It must return, and not use this run or its model. */
 typedef int32_t (*linfdist_sum_means_fn)(void *user, double *values, size_t count);
 typedef int32_t (*linfdist_sum_gradients_fn)(void *user, float *values, size_t count);
 

@@ -186,8 +186,10 @@ static void test_host_threads_give_the_same_bits(void **state) {
 /* 1 + 2^-60 tells the rounding mode, a subnormal product whether it is flushed. */
 static void probe_environment(void *data, size_t index) {
     volatile double one = 1, little = 0x1p-60, small = 0x1p-1000;
+    volatile float single = 1, least = 0x1p-126f;
     int *fine = data;
-    fine[index] = one + little == 1 && small * 0x1p-50 != 0 && fegetround() == FE_TONEAREST;
+    fine[index] = one + little == 1 && one - little == 1 && small * 0x1p-50 != 0 && single + 0x1p-30f == 1 &&
+                  single - 0x1p-30f == 1 && least * 0.5f != 0;
 }
 
 static void test_floating_point_environment(void **state) {
