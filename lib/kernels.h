@@ -79,12 +79,16 @@ static inline float lfd_raised(float value) {
     return value + (value < 0.0f ? -value : value) * 0x1p-23f;
 }
 
-/* The first slices of neighbouring rows side by side, so that a single sample has rows in the lanes. */
+/* First slices of LFD_HEAD_ROWS rows side by side: a single sample has rows in the lanes. Some rows are settled by
+ * fewer ranks, whatever the sample inside the range; rows that need as many are together. */
 enum { LFD_HEAD_ROWS = 16 };
 typedef struct lfd_heads {
     float w[LFD_SLICE][LFD_HEAD_ROWS];
     uint16_t column[LFD_SLICE][LFD_HEAD_ROWS];
-    float rest[LFD_HEAD_ROWS];
+    float rest[LFD_HEAD_ROWS];    /* as a slice's, after all ranks */
+    float earlier[LFD_HEAD_ROWS]; /* after ranks of them; both -FLT_MAX in lanes without a row */
+    int32_t row[LFD_HEAD_ROWS];   /* from the first of the group's */
+    size_t ranks;                 /* that settle these rows inside the range; at most LFD_SLICE */
 } lfd_heads;
 
 /* Rows of w, each ranked. Columns beyond the last slice are in w alone. The same slice of all rows lies together: few
@@ -92,7 +96,7 @@ typedef struct lfd_heads {
 typedef struct lfd_ranked {
     size_t count, stride;    /* of a row's slices; from each to the row's next */
     const lfd_slice *slices; /* count x n_out */
-    const lfd_heads *heads;  /* of each LFD_HEAD_ROWS rows, the last ones of some rows; not read where count is 0 */
+    const lfd_heads *heads;  /* the single kernels' */
 } lfd_ranked;
 
 /* kernels.def lists the kernels, one line each; here it becomes the table. */

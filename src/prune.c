@@ -23,12 +23,17 @@ struct lfd_pruned {
     lfd_heads *heads;  /* groups x group_heads */
 };
 
+static float larger(float a, float b) {
+    return a > b ? a : b;
+}
+
 /* ---- ranking ---- */
 
 typedef struct ranking {
     const lfd_dims *dims;
     const float *w;
     lfd_pruned *pruned;
+    uint8_t *needs; /* n_out */
 } ranking;
 
 static float bound_of(const lfd_pruned *pruned, size_t input, float w) {
@@ -98,22 +103,113 @@ static void rank_row(void *data, size_t row) {
     }
 }
 
-/* Of neighbouring rows of one group. Lanes without a row are settled whatever the sample. */
-static void make_heads(void *data, size_t index) {
+/* ---- heads ---- */
+
+/* Of the first slice: what one column can contribute. */
+typedef struct first_rank {
+    float bound, w;
+    uint16_t column;
+} first_rank;
+
+static size_t first_input(const ranking *r, size_t row) {
+    return row / (r->dims->n_out / r->dims->groups) * (r->dims->n_in / r->dims->groups);
+}
+
+/* The first slice of a row, in order. */
+static void first_ranks(const ranking *r, size_t row, first_rank ranks[LFD_SLICE]) {
+    const lfd_slice *slice = &r->pruned->slices[row];
+    for (size_t i = 0; i < LFD_SLICE; ++i) {
+        const float bound = bound_of(r->pruned, first_input(r, row) + slice->column[i], slice->w[i]);
+        size_t place = i;
+        for (; place > 0 && ranks[place - 1].bound < bound; --place) ranks[place] = ranks[place - 1];
+        ranks[place] = (first_rank){bound, slice->w[i], slice->column[i]};
+    }
+}
+
+/* The least that a row's maximum can be inside the range. */
+static float least_of(const ranking *r, size_t row) {
+    const float *w = r->w + row * r->dims->w_stride;
+    const float *low = r->pruned->low + first_input(r, row), *high = r->pruned->high + first_input(r, row);
+    float least = 0.0f;
+    for (size_t i = 0; i < r->dims->n_in / r->dims->groups; ++i) {
+        const float below = low[i] - w[i], beyond = w[i] - high[i];
+        if (below > least) least = below;
+        if (beyond > least) least = beyond;
+    }
+    return least;
+}
+
+/* Ranks that settle a row wherever the sample is inside the range; more than LFD_SLICE where the first slice may not.
+ */
+static uint8_t need_of(const ranking *r, size_t row) {
+    const float least = least_of(r, row);
+    first_rank ranks[LFD_SLICE];
+    uint8_t need = 1;
+    if (r->pruned->slices[row].rest > least) return LFD_SLICE + 1;
+    first_ranks(r, row, ranks);
+    while (need < LFD_SLICE && ranks[need].bound > least) ++need;
+    return need;
+}
+
+static void count_need(void *data, size_t row) {
+    const ranking *r = data;
+    r->needs[row] = need_of(r, row);
+}
+
+/* Gives the rows of a group to its heads, those with small needs first. */
+static void order_rows(void *data, size_t group) {
+    const ranking *r = data;
+    const size_t outputs = r->dims->n_out / r->dims->groups;
+    lfd_heads *heads = r->pruned->heads + group * r->pruned->group_heads;
+    size_t place = 0;
+    for (size_t need = 1; need <= LFD_SLICE + 1; ++need)
+        for (size_t o = 0; o < outputs; ++o) {
+            if (r->needs[group * outputs + o] != need) continue;
+            heads[place / LFD_HEAD_ROWS].row[place % LFD_HEAD_ROWS] = (int32_t)o;
+            heads[place / LFD_HEAD_ROWS].ranks = smaller(need, LFD_SLICE);
+            ++place;
+        }
+}
+
+/* A lane without a row is settled whatever the sample. */
+static void fill_lane(lfd_heads *heads, size_t lane, const first_rank ranks[LFD_SLICE], float rest) {
+    heads->rest[lane] = rest;
+    heads->earlier[lane] = heads->ranks == LFD_SLICE ? rest : larger(ranks[heads->ranks].bound, rest);
+    for (size_t i = 0; i < LFD_SLICE; ++i) {
+        heads->w[i][lane] = ranks[i].w;
+        heads->column[i][lane] = ranks[i].column;
+    }
+}
+
+static void fill_heads(void *data, size_t index) {
     const ranking *r = data;
     const lfd_pruned *pruned = r->pruned;
     const size_t outputs = r->dims->n_out / r->dims->groups, group = index / pruned->group_heads;
-    const size_t first = index % pruned->group_heads * LFD_HEAD_ROWS;
-    const lfd_slice *slices = pruned->slices + group * outputs;
+    const size_t rows = outputs - index % pruned->group_heads * LFD_HEAD_ROWS;
     lfd_heads *heads = &pruned->heads[index];
     for (size_t lane = 0; lane < LFD_HEAD_ROWS; ++lane) {
-        const lfd_slice *slice = &slices[smaller(first + lane, outputs - 1)];
-        heads->rest[lane] = first + lane < outputs ? slice->rest : -FLT_MAX;
-        for (size_t i = 0; i < LFD_SLICE; ++i) {
-            heads->w[i][lane] = slice->w[i];
-            heads->column[i][lane] = slice->column[i];
+        first_rank ranks[LFD_SLICE] = {{-FLT_MAX, 0.0f, 0}};
+        if (lane < rows) {
+            const size_t row = group * outputs + (size_t)heads->row[lane];
+            first_ranks(r, row, ranks);
+            fill_lane(heads, lane, ranks, pruned->slices[row].rest);
+        } else {
+            for (size_t i = 0; i < LFD_SLICE; ++i) ranks[i].bound = -FLT_MAX;
+            fill_lane(heads, lane, ranks, -FLT_MAX);
         }
     }
+}
+
+static linfdist_status make_heads(linfdist_context *context, ranking *job) {
+    const lfd_dims *d = job->dims;
+    void *memory;
+    LFD_TRY(lfd_alloc(context, d->n_out, sizeof *job->needs, "ranks of inputs", &memory));
+    job->needs = memory;
+    lfd_parallel_for(context, count_need, job, d->n_out);
+    lfd_parallel_for(context, order_rows, job, d->groups);
+    lfd_parallel_for(context, fill_heads, job, d->groups * job->pruned->group_heads);
+    lfd_free(context, memory);
+    return LINFDIST_OK;
 }
 
 static linfdist_status allocate(const linfdist_context *context, const lfd_dims *dims, lfd_pruned *pruned) {
@@ -138,15 +234,17 @@ linfdist_status lfd_pruned_create(linfdist_context *context, const lfd_dims *dim
     lfd_pruned *made = memory;
     made->count = (n / ORDER_SHARE + LFD_SLICE - 1) / LFD_SLICE;
     made->group_heads = (dims->n_out / dims->groups + LFD_HEAD_ROWS - 1) / LFD_HEAD_ROWS;
-    const linfdist_status status = allocate(context, dims, made);
+    ranking job = {.dims = dims, .w = w, .pruned = made};
+    linfdist_status status = allocate(context, dims, made);
+    if (status == LINFDIST_OK) {
+        for (size_t i = 0; i < dims->n_in; ++i) made->low[i] = low[i], made->high[i] = high[i];
+        lfd_parallel_for(context, rank_row, &job, dims->n_out);
+        status = make_heads(context, &job);
+    }
     if (status != LINFDIST_OK) {
         lfd_pruned_destroy(context, made);
         return status;
     }
-    for (size_t i = 0; i < dims->n_in; ++i) made->low[i] = low[i], made->high[i] = high[i];
-    ranking job = {dims, w, made};
-    lfd_parallel_for(context, rank_row, &job, dims->n_out);
-    lfd_parallel_for(context, make_heads, &job, dims->groups * made->group_heads);
     *pruned = made;
     return LINFDIST_OK;
 }
@@ -227,7 +325,12 @@ static lfd_shape shape_of(const pass *p, const tile *t) {
     return (lfd_shape){rows_of(p, t->block), p->n, t->count, d->x_stride, d->w_stride, d->y_stride};
 }
 
-static void run_dense(const pass *p, const tile *t) {
+static size_t terms_of(const pass *p, const tile *t) {
+    return rows_of(p, t->block) * t->count * p->n;
+}
+
+/* Returns the terms. */
+static size_t run_dense(const pass *p, const tile *t) {
     const lfd_dims *d = p->dims;
     const lfd_shape shape = shape_of(p, t);
     const size_t x = t->block * BLOCK * d->x_stride + t->group * p->n, y = t->block * BLOCK * d->y_stride + t->out;
@@ -236,17 +339,17 @@ static void run_dense(const pass *p, const tile *t) {
         p->kernels->bounds_forward(&shape, p->x + x, p->xu + x, w, p->y + y, p->yu + y);
     else
         p->kernels->linf_forward(&shape, p->x + x, w, p->y + y);
+    return terms_of(p, t);
 }
 
 /* Returns the terms visited. */
 static size_t run_ranked(const pass *p, const tile *t) {
     const lfd_dims *d = p->dims;
     const lfd_shape shape = shape_of(p, t);
-    const size_t head = t->group * p->pruned->group_heads + (t->out - t->group * p->out.length) / LFD_HEAD_ROWS;
-    const lfd_ranked ranked = {p->pruned->count, d->n_out, p->pruned->slices + t->out, p->pruned->heads + head};
+    const lfd_ranked ranked = {p->pruned->count, d->n_out, p->pruned->slices + t->out, NULL};
     const size_t excess = excess_at(p, t->block, t->group), y = t->block * BLOCK * d->y_stride + t->out;
     const size_t x = t->block * BLOCK * d->x_stride + t->group * p->n;
-    const size_t packed = p->lanes == 1 ? 0 : (t->block * d->n_in + t->group * p->n) * p->lanes;
+    const size_t packed = (t->block * d->n_in + t->group * p->n) * p->lanes;
     const float *w = p->w + t->out * d->w_stride;
     if (p->yu)
         return p->kernels->ranked_bounds(&shape, &ranked, p->lanes, p->x + x, p->xu + x, p->packed + packed,
@@ -256,8 +359,25 @@ static size_t run_ranked(const pass *p, const tile *t) {
                                       p->y + y);
 }
 
-static size_t terms_of(const pass *p, const tile *t) {
-    return rows_of(p, t->block) * t->count * p->n;
+/* Samples one by one; of the group's rows those that the tile's heads name. Returns the terms visited. */
+static size_t run_single(const pass *p, const tile *t) {
+    const lfd_dims *d = p->dims;
+    const lfd_shape shape = shape_of(p, t);
+    const size_t first = t->group * p->out.length; /* output of the group */
+    const size_t head = t->group * p->pruned->group_heads + (t->out - first) / LFD_HEAD_ROWS;
+    const lfd_ranked ranked = {p->pruned->count, d->n_out, p->pruned->slices + first, p->pruned->heads + head};
+    const float *w = p->w + first * d->w_stride;
+    size_t visited = 0;
+    for (size_t b = 0; b < d->batch; ++b) {
+        const size_t x = b * d->x_stride + t->group * p->n, y = b * d->y_stride + first;
+        const size_t excess = excess_at(p, t->block, t->group) + b;
+        if (p->yu)
+            visited += p->kernels->single_bounds(&shape, &ranked, p->x + x, p->xu + x, p->above[excess],
+                                                 p->below[excess], w, p->y + y, p->yu + y);
+        else
+            visited += p->kernels->single_forward(&shape, &ranked, p->x + x, p->above[excess], w, p->y + y);
+    }
+    return visited;
 }
 
 /* The outputs of a tile in strips; from one on that visits too many terms, densely. Returns the terms. */
@@ -265,11 +385,10 @@ static size_t run_strips(const pass *p, const tile *t) {
     const size_t end = t->out + t->count;
     tile strip = *t;
     size_t visited = 0, length = STRIP;
-    for (int dense = is_short(p); strip.out < end; strip.out += strip.count, length *= STRIP_GROWTH) {
+    for (int dense = 0; strip.out < end; strip.out += strip.count, length *= STRIP_GROWTH) {
         if (dense) {
             strip.count = end - strip.out;
-            run_dense(p, &strip);
-            return visited + terms_of(p, &strip);
+            return visited + run_dense(p, &strip);
         }
         strip.count = smaller(length, end - strip.out);
         const size_t terms = run_ranked(p, &strip);
@@ -285,7 +404,8 @@ static void run_tile(void *data, size_t index) {
     const size_t group = index / p->batch.count / p->out.count, begin = group * p->out.length + part * p->out.step;
     const size_t end = begin + smaller(p->out.step, p->out.length - part * p->out.step);
     const tile t = {.block = block, .group = group, .out = begin, .count = end - begin};
-    atomic_fetch_add_explicit(&p->visited, run_strips(p, &t), memory_order_relaxed);
+    const size_t visited = p->lanes > 1 ? run_strips(p, &t) : is_short(p) ? run_dense(p, &t) : run_single(p, &t);
+    atomic_fetch_add_explicit(&p->visited, visited, memory_order_relaxed);
 }
 
 static size_t run(linfdist_context *context, pass *p, float *scratch) {

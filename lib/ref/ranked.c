@@ -56,6 +56,20 @@ size_t lfd_ref_ranked_forward(const lfd_shape *s, const lfd_ranked *ranked, size
     return visited;
 }
 
+static size_t row_at(const lfd_ranked *ranked, size_t place) {
+    return (size_t)ranked->heads[place / LFD_HEAD_ROWS].row[place % LFD_HEAD_ROWS];
+}
+
+size_t lfd_ref_single_forward(const lfd_shape *s, const lfd_ranked *ranked, const float *x, float above, const float *w,
+                              float *y) {
+    size_t visited = 0;
+    for (size_t i = 0; i < s->n_out; ++i) {
+        const size_t o = row_at(ranked, i);
+        visited += one_output(s, ranked, o, x, above, w, y + o);
+    }
+    return visited;
+}
+
 /* Both bounds of one output on their way. */
 typedef struct interval {
     float lower, upper, below, above;
@@ -98,5 +112,18 @@ size_t lfd_ref_ranked_bounds(const lfd_shape *s, const lfd_ranked *ranked, size_
             yl[b * s->y_stride + o] = y.lower;
             yu[b * s->y_stride + o] = y.upper;
         }
+    return visited;
+}
+
+size_t lfd_ref_single_bounds(const lfd_shape *s, const lfd_ranked *ranked, const float *xl, const float *xu,
+                             float above, float below, const float *w, float *yl, float *yu) {
+    size_t visited = 0;
+    for (size_t i = 0; i < s->n_out; ++i) {
+        const size_t o = row_at(ranked, i);
+        interval y = {.below = below, .above = above};
+        visited += one_interval(s, ranked, o, xl, xu, w, &y);
+        yl[o] = y.lower;
+        yu[o] = y.upper;
+    }
     return visited;
 }

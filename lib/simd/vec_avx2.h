@@ -40,6 +40,7 @@ static inline __m256i lane_mask(size_t count) {
 
 static inline vf vf_set(float a) { return _mm256_set1_ps(a); }
 static inline vi vi_set(int32_t a) { return _mm256_set1_epi32(a); }
+static inline vi vi_load(const int32_t *p) { return _mm256_loadu_si256((const __m256i *)(const void *)p); }
 static inline vf vf_load(const float *p) { return _mm256_loadu_ps(p); }
 static inline void vf_store(float *p, vf a) { _mm256_storeu_ps(p, a); }
 /* The first count < LANES lanes; the others are 0 and their memory is not touched. */

@@ -36,6 +36,7 @@ static inline __mmask16 lane_mask(size_t count) { return (__mmask16)((1u << coun
 
 static inline vf vf_set(float a) { return _mm512_set1_ps(a); }
 static inline vi vi_set(int32_t a) { return _mm512_set1_epi32(a); }
+static inline vi vi_load(const int32_t *p) { return _mm512_loadu_si512(p); }
 static inline vf vf_load(const float *p) { return _mm512_loadu_ps(p); }
 static inline void vf_store(float *p, vf a) { _mm512_storeu_ps(p, a); }
 /* The first count < LANES lanes; the others are 0 and their memory is not touched. */

@@ -6,15 +6,15 @@
 /* Rows that go together. The last ones open are few and wait for themselves, so many should share that. */
 enum {
     RANKED_ROWS = 1024,
-    INTERVAL_ROWS = 512,       /* as much stack: two results each */
-    RANKED_ROWS_OF_ONE = 2048, /* for one sample, whose results need none */
-    RANKED_AHEAD = 12          /* rows from here to the one whose slice is fetched */
+    INTERVAL_ROWS = 512, /* as much stack: two results each */
+    SINGLE_ROWS = 2048,  /* for one sample, whose results need none */
+    RANKED_AHEAD = 12    /* rows from here to the one whose slice is fetched */
 };
 
 /* Those not settled yet. */
 typedef struct open_rows {
     size_t count;
-    int32_t row[RANKED_ROWS_OF_ONE + RANKED_AHEAD + LANES];
+    int32_t row[SINGLE_ROWS + RANKED_AHEAD + LANES];
 } open_rows;
 
 static void open_all(open_rows *open, size_t count) {
@@ -116,7 +116,7 @@ LFD_INLINE size_t take_all_slices(const lfd_ranked *ranked, size_t o, size_t row
 
 /* ---- values ---- */
 
-/* Samples row-major and, with lanes > 1, packed. */
+/* Samples row-major and packed. */
 typedef struct ranked_samples {
     size_t lanes;
     const float *x, *packed;
@@ -242,99 +242,10 @@ LFD_INLINE size_t ranked_block(const lfd_shape *s, const lfd_ranked *ranked, siz
     return terms;
 }
 
-/* The largest |x - w| of one slice. In pairs: eight in a chain would wait for each other. */
-LFD_INLINE float largest_of_slice(const lfd_slice *slice, const float *x) {
-    float term[LFD_SLICE];
-    LFD_UNROLL
-    for (size_t i = 0; i < LFD_SLICE; ++i) term[i] = fabsf(x[slice->column[i]] - slice->w[i]);
-    LFD_UNROLL
-    for (size_t half = LFD_SLICE / 2; half > 0; half /= 2) LFD_UNROLL
-    for (size_t i = 0; i < half; ++i) term[i] = larger(term[i], term[i + half]);
-    return term[0];
-}
-
-/* ---- one sample ---- */
-
-/* Adds the rows from r on that the lanes choose. */
-LFD_INLINE void list_rows(open_rows *open, size_t r, vm chosen) {
-    vi_compress_store(open->row + open->count, vi_add(vi_set((int32_t)r), vi_lane_numbers()), chosen);
-    open->count += (size_t)__builtin_popcount(vm_bits(chosen));
-}
-
-/* What open_row looks at ahead of the last row. */
-LFD_INLINE void end_list(open_rows *open) {
-    for (size_t i = 0; i < RANKED_AHEAD; ++i) open->row[open->count + i] = 0;
-}
-
-/* Results of up to LANES rows. */
-LFD_INLINE void store_rows(float *y, vf results, size_t rows) {
-    if (rows >= LANES)
-        vf_store(y, results);
-    else
-        vf_store_part(y, results, rows);
-}
-
-/* The first slices of all rows, which go in the lanes. */
-LFD_INLINE void single_heads(open_rows *open, const lfd_heads *heads, size_t rows, const float *x, float above,
-                             float *y) {
-    open->count = 0;
-    for (size_t r = 0; r < rows; r += LANES) {
-        const lfd_heads *at = &heads[r / LFD_HEAD_ROWS];
-        const size_t lane = r % LFD_HEAD_ROWS;
-        vf maxima = vf_set(0.0f);
-        LFD_UNROLL
-        for (size_t i = 0; i < LFD_SLICE; ++i)
-            maxima =
-                vf_max_magnitude(maxima, vf_difference(vf_pick(x, at->column[i] + lane), vf_load(at->w[i] + lane)));
-        store_rows(y + r, maxima, rows - r);
-        list_rows(open, r, vf_less(maxima, vf_add(vf_load(at->rest + lane), vf_set(above))));
-    }
-    end_list(open);
-}
-
-/* The next slice of all open rows. Returns how many there were. */
-LFD_INLINE size_t single_slices(open_rows *open, const lfd_slice *slices, const float *x, float above, float *y) {
-    const size_t count = open->count;
-    size_t kept = 0;
-    for (size_t i = 0; i < count; ++i) {
-        const size_t r = open_row(open, i, slices);
-        y[r] = larger(largest_of_slice(&slices[r], x), y[r]);
-        kept = keep_row(open, kept, r, y[r] < slices[r].rest + above);
-    }
-    open->count = kept;
-    return count;
-}
-
-/* One sample, without lanes. */
-static size_t ranked_single(const lfd_shape *s, const lfd_ranked *ranked, size_t o, size_t rows, const float *x,
-                            float above, const float *w, float *y) {
-    const lfd_slice *slices = ranked->slices + o;
-    open_rows open;
-    size_t visits = 0;
-    if (ranked->count > 0) {
-        single_heads(&open, ranked->heads + o / LFD_HEAD_ROWS, rows, x, above, y);
-        visits += rows;
-    } else {
-        open_all(&open, rows);
-    }
-    for (size_t k = 1; k < ranked->count && open.count > 0; ++k)
-        visits += single_slices(&open, slices + k * ranked->stride, x, above, y);
-    for (size_t i = 0; i < open.count; ++i) {
-        const size_t r = (size_t)open.row[i];
-        y[r] = whole_row(s->n_in, x, w + (o + r) * s->w_stride);
-    }
-    return visits * LFD_SLICE + open.count * s->n_in;
-}
-
 size_t ISA(ranked_forward)(const lfd_shape *s, const lfd_ranked *ranked, size_t lanes, const float *x,
                            const float *packed, const float *above, const float *w, float *y) {
     const ranked_samples samples = {lanes, x, packed};
     size_t terms = 0, first = 0;
-    for (size_t b = 0; lanes == 1 && b < s->batch; ++b)
-        for (size_t o = 0; o < s->n_out; o += RANKED_ROWS_OF_ONE)
-            terms += ranked_single(s, ranked, o, smaller(RANKED_ROWS_OF_ONE, s->n_out - o), x + b * s->x_stride,
-                                   above[b], w, y + b * s->y_stride + o);
-    if (lanes == 1) return terms;
     for (; first + LANES < s->batch; first += 2 * LANES)
         terms += ranked_block(s, ranked, 2, first, &samples, above, w, y);
     if (first < s->batch) terms += ranked_block(s, ranked, 1, first, &samples, above, w, y);
@@ -478,111 +389,11 @@ LFD_INLINE size_t interval_block(const lfd_shape *s, const lfd_ranked *ranked, s
     return terms;
 }
 
-/* The bounds that one slice and one sample make. */
-LFD_INLINE void interval_of_slice(const lfd_slice *slice, const float *xl, const float *xu, float *lower,
-                                  float *upper) {
-    float low[LFD_SLICE], high[LFD_SLICE]; /* the smallest terms, and the largest */
-    LFD_UNROLL
-    for (size_t i = 0; i < LFD_SLICE; ++i) {
-        const float t1 = slice->w[i] - xl[slice->column[i]], t2 = xu[slice->column[i]] - slice->w[i];
-        high[i] = larger(t1, t2);
-        low[i] = t1 < t2 ? t1 : t2;
-    }
-    LFD_UNROLL
-    for (size_t half = LFD_SLICE / 2; half > 0; half /= 2) LFD_UNROLL
-    for (size_t i = 0; i < half; ++i) {
-        high[i] = larger(high[i], high[i + half]);
-        low[i] = low[i] < low[i + half] ? low[i] : low[i + half];
-    }
-    *upper = larger(high[0], 0.0f);
-    *lower = larger(-low[0], 0.0f);
-}
-
-/* How far one sample leaves the range. */
-typedef struct sample_excess {
-    float above, below;
-} sample_excess;
-
-/* As single_heads. */
-LFD_INLINE void single_interval_heads(open_rows *open, const lfd_heads *heads, size_t rows, const float *xl,
-                                      const float *xu, const sample_excess *excess, float *lower, float *upper) {
-    open->count = 0;
-    for (size_t r = 0; r < rows; r += LANES) {
-        const lfd_heads *at = &heads[r / LFD_HEAD_ROWS];
-        const size_t lane = r % LFD_HEAD_ROWS;
-        const vf rest = vf_load(at->rest + lane);
-        vf highest = vf_set(0.0f), lowest = vf_set(0.0f);
-        LFD_UNROLL
-        for (size_t i = 0; i < LFD_SLICE; ++i) {
-            const vf w = vf_load(at->w[i] + lane);
-            const vf t1 = vf_difference(w, vf_pick(xl, at->column[i] + lane));
-            const vf t2 = vf_difference(vf_pick(xu, at->column[i] + lane), w);
-            highest = vf_max(vf_max(t1, t2), highest);
-            lowest = vf_min(vf_min(t1, t2), lowest);
-        }
-        lowest = vf_sub(vf_set(0.0f), lowest);
-        store_rows(lower + r, lowest, rows - r);
-        store_rows(upper + r, highest, rows - r);
-        list_rows(open, r,
-                  vm_either(vf_less(highest, vf_add(rest, vf_set(excess->above))),
-                            vf_less(lowest, vf_add(rest, vf_set(excess->below)))));
-    }
-    end_list(open);
-}
-
-/* As single_slices. */
-LFD_INLINE size_t single_intervals(open_rows *open, const lfd_slice *slices, const float *xl, const float *xu,
-                                   const sample_excess *excess, float *lower, float *upper) {
-    const size_t count = open->count;
-    size_t kept = 0;
-    for (size_t i = 0; i < count; ++i) {
-        const size_t r = open_row(open, i, slices);
-        float low, high;
-        interval_of_slice(&slices[r], xl, xu, &low, &high);
-        lower[r] = larger(low, lower[r]);
-        upper[r] = larger(high, upper[r]);
-        const int stays = (upper[r] < slices[r].rest + excess->above) | (lower[r] < slices[r].rest + excess->below);
-        kept = keep_row(open, kept, r, stays);
-    }
-    open->count = kept;
-    return count;
-}
-
-/* As ranked_single. */
-static size_t interval_single(const lfd_shape *s, const lfd_ranked *ranked, size_t o, size_t rows,
-                              const interval_samples *x, size_t b, const float *w, float *lower, float *upper) {
-    const float *xl = x->xl + b * s->x_stride, *xu = x->xu + b * s->x_stride;
-    const sample_excess excess = {x->above[b], x->below[b]};
-    const lfd_slice *slices = ranked->slices + o;
-    open_rows open;
-    size_t visits = 0, terms = 0;
-    if (ranked->count > 0) {
-        single_interval_heads(&open, ranked->heads + o / LFD_HEAD_ROWS, rows, xl, xu, &excess, lower, upper);
-        visits += rows;
-    } else {
-        open_all(&open, rows);
-    }
-    for (size_t k = 1; k < ranked->count && open.count > 0; ++k)
-        visits += single_intervals(&open, slices + k * ranked->stride, xl, xu, &excess, lower, upper);
-    for (size_t i = 0; i < open.count; ++i) {
-        const size_t r = (size_t)open.row[i];
-        terms += interval_finish(s, 1, x, b, 1, o + r, w, &lower[r], &upper[r]);
-    }
-    return terms + visits * LFD_SLICE;
-}
-
 size_t ISA(ranked_bounds)(const lfd_shape *s, const lfd_ranked *ranked, size_t lanes, const float *xl, const float *xu,
                           const float *packed_l, const float *packed_u, const float *above, const float *below,
                           const float *w, float *yl, float *yu) {
     const interval_samples x = {lanes, xl, xu, packed_l, packed_u, above, below};
     size_t terms = 0, first = 0;
-    for (size_t b = 0; lanes == 1 && b < s->batch; ++b)
-        for (size_t o = 0; o < s->n_out; o += RANKED_ROWS_OF_ONE) {
-            const size_t at = b * s->y_stride + o;
-            terms +=
-                interval_single(s, ranked, o, smaller(RANKED_ROWS_OF_ONE, s->n_out - o), &x, b, w, yl + at, yu + at);
-        }
-    if (lanes == 1) return terms;
     for (; first + LANES < s->batch; first += 2 * LANES) terms += interval_block(s, ranked, 2, first, &x, w, yl, yu);
     if (first < s->batch) terms += interval_block(s, ranked, 1, first, &x, w, yl, yu);
     return terms;

@@ -234,14 +234,24 @@ static void rank_output(const kernel_case *c, ranked_case *r, size_t o) {
     free(order);
 }
 
-static void make_head(ranked_case *r, size_t o) {
-    lfd_heads *heads = &r->heads[o / LFD_HEAD_ROWS];
-    const size_t lane = o % LFD_HEAD_ROWS;
-    for (size_t i = 0; i < LFD_SLICE; ++i) {
-        heads->w[i][lane] = r->slices[o].w[i];
-        heads->column[i][lane] = r->slices[o].column[i];
+/* Heads for the rows from the last to the first, some of which take fewer ranks at first. */
+static void make_heads(ranked_case *r) {
+    const size_t rows = r->shape.n_out;
+    for (size_t i = 0; i < (rows + LFD_HEAD_ROWS - 1) / LFD_HEAD_ROWS * LFD_HEAD_ROWS; ++i) {
+        lfd_heads *heads = &r->heads[i / LFD_HEAD_ROWS];
+        const size_t lane = i % LFD_HEAD_ROWS, row = rows - 1 - i;
+        heads->ranks = 1 + (rows + i / LFD_HEAD_ROWS) % LFD_SLICE;
+        heads->rest[lane] = heads->earlier[lane] = -FLT_MAX;
+        if (i >= rows) continue;
+        heads->row[lane] = (int32_t)row;
+        heads->rest[lane] = heads->earlier[lane] = r->slices[row].rest;
+        for (size_t k = 0; k < LFD_SLICE; ++k) {
+            const size_t column = heads->column[k][lane] = r->slices[row].column[k];
+            const float w = heads->w[k][lane] = r->slices[row].w[k];
+            const float bound = lfd_raised(fmaxf(r->high.data[column] - w, w - r->low.data[column]));
+            if (k >= heads->ranks) heads->earlier[lane] = fmaxf(heads->earlier[lane], bound);
+        }
     }
-    heads->rest[lane] = r->slices[o].rest;
 }
 
 static guarded in_lanes(const lfd_kernels *k, const kernel_case *c, const ranked_case *r, const guarded *x) {
@@ -263,13 +273,12 @@ static ranked_case make_ranked(const lfd_kernels *k, const kernel_case *c, size_
     r.slices = calloc(slices * rows + 1, sizeof *r.slices);
     r.heads = calloc(rows / LFD_HEAD_ROWS + 1, sizeof *r.heads);
     if (!r.slices || !r.heads) abort();
-    for (size_t lane = 0; lane < LFD_HEAD_ROWS; ++lane) r.heads[rows / LFD_HEAD_ROWS].rest[lane] = -FLT_MAX;
     for (size_t i = 0; i < n; ++i) {
         r.low.data[i] = -0.25f * c->scale * (float)(i % 3);
         r.high.data[i] = r.low.data[i] + 0.25f * c->scale * (float)(i % 4);
     }
     for (size_t o = 0; o < rows; ++o) rank_output(c, &r, o);
-    for (size_t o = 0; slices > 0 && o < rows; ++o) make_head(&r, o);
+    if (slices > 0) make_heads(&r);
     r.ranked.slices = r.slices;
     r.ranked.heads = r.heads;
     k->range_excess(&r.shape, c->x.data, c->x_upper.data, r.low.data, r.high.data, r.above.data, r.below.data);
@@ -338,7 +347,7 @@ static outputs run_ranked_forward(const lfd_kernels *k, kernel_case *c) {
     outputs out = {{y_like(c), y_like(c), y_like(c), y_like(c)}, 0};
     const size_t all = c->shape.n_in / LFD_SLICE, slices[] = {all, all / 2, 0};
     lfd_kernels_for(LFD_ISA_REF)->linf_forward(&c->shape, c->x.data, c->w.data, out.array[3].data);
-    for (size_t i = 0; i < 3 && c->shape.batch > 0; ++i) {
+    for (size_t i = 1; i < 3 && c->shape.batch > 0; ++i) {
         ranked_case r = make_ranked(k, c, lane_counts[i], slices[(i + c->shape.n_out) % 3]);
         k->range_excess(&r.shape, c->x.data, c->x.data, r.low.data, r.high.data, r.above.data, r.below.data);
         for (size_t b = r.shape.batch; b < r.above.count; ++b) r.above.data[b] = r.above.data[r.shape.batch - 1];
@@ -355,7 +364,7 @@ static outputs run_ranked_bounds(const lfd_kernels *k, kernel_case *c) {
     const size_t all = c->shape.n_in / LFD_SLICE, slices[] = {all, all / 2, 0};
     lfd_kernels_for(LFD_ISA_REF)
         ->bounds_forward(&c->shape, c->x.data, c->x_upper.data, c->w.data, out.array[2].data, out.array[3].data);
-    for (size_t i = 0; i < 3 && c->shape.batch > 0; ++i) {
+    for (size_t i = 1; i < 3 && c->shape.batch > 0; ++i) {
         ranked_case r = make_ranked(k, c, lane_counts[i], slices[(i + c->shape.n_out) % 3]);
         k->ranked_bounds(&r.shape, &r.ranked, r.lanes, c->x.data, c->x_upper.data, r.lanes_x.data, r.lanes_xu.data,
                          r.above.data, r.below.data, c->w.data, out.array[0].data, out.array[1].data);
@@ -363,6 +372,40 @@ static outputs run_ranked_bounds(const lfd_kernels *k, kernel_case *c) {
         expect_dense(&r.shape, &out.array[1], &out.array[3]);
         free_ranked(&r);
     }
+    return out;
+}
+
+/* The same with all whole slices or half of them, one sample at a time, its rows from the last to the first. */
+static outputs run_single_forward(const lfd_kernels *k, kernel_case *c) {
+    outputs out = {{y_like(c), y_like(c)}, 0};
+    const size_t all = c->shape.n_in / LFD_SLICE, slices = c->shape.n_out % 2 ? all : (all + 1) / 2;
+    if (slices == 0 || c->shape.batch == 0) return out;
+    lfd_kernels_for(LFD_ISA_REF)->linf_forward(&c->shape, c->x.data, c->w.data, out.array[1].data);
+    ranked_case r = make_ranked(k, c, 1, slices);
+    k->range_excess(&r.shape, c->x.data, c->x.data, r.low.data, r.high.data, r.above.data, r.below.data);
+    for (size_t b = 0; b < r.shape.batch; ++b) {
+        const size_t visited = k->single_forward(&r.shape, &r.ranked, c->x.data + b * r.shape.x_stride, r.above.data[b],
+                                                 c->w.data, out.array[0].data + b * r.shape.y_stride);
+        assert_true(visited <= 2 * c->shape.n_in * c->shape.n_out);
+    }
+    expect_dense(&r.shape, &out.array[0], &out.array[1]);
+    free_ranked(&r);
+    return out;
+}
+static outputs run_single_bounds(const lfd_kernels *k, kernel_case *c) {
+    outputs out = {{y_like(c), y_like(c), y_like(c), y_like(c)}, 0};
+    const size_t all = c->shape.n_in / LFD_SLICE, slices = c->shape.n_out % 2 ? all : (all + 1) / 2;
+    if (slices == 0 || c->shape.batch == 0) return out;
+    lfd_kernels_for(LFD_ISA_REF)
+        ->bounds_forward(&c->shape, c->x.data, c->x_upper.data, c->w.data, out.array[2].data, out.array[3].data);
+    ranked_case r = make_ranked(k, c, 1, slices);
+    for (size_t b = 0; b < r.shape.batch; ++b)
+        k->single_bounds(&r.shape, &r.ranked, c->x.data + b * r.shape.x_stride, c->x_upper.data + b * r.shape.x_stride,
+                         r.above.data[b], r.below.data[b], c->w.data, out.array[0].data + b * r.shape.y_stride,
+                         out.array[1].data + b * r.shape.y_stride);
+    expect_dense(&r.shape, &out.array[0], &out.array[2]);
+    expect_dense(&r.shape, &out.array[1], &out.array[3]);
+    free_ranked(&r);
     return out;
 }
 

@@ -1,0 +1,222 @@
+/* l_inf forward passes of one sample in ranked order (kernels.def): first rows in the lanes, as far as their heads go,
+ * then those still open, one slice each at a time. */
+
+/* ---- rows ---- */
+
+/* Adds the rows that the lanes choose. */
+LFD_INLINE void list_rows(open_rows *open, vi rows, vm chosen) {
+    vi_compress_store(open->row + open->count, rows, chosen);
+    open->count += (size_t)__builtin_popcount(vm_bits(chosen));
+}
+
+/* What open_row looks at ahead of the last row. */
+LFD_INLINE void end_list(open_rows *open) {
+    for (size_t i = 0; i < RANKED_AHEAD; ++i) open->row[open->count + i] = 0;
+}
+
+/* Results of the first count of LANES rows go where they belong. */
+LFD_INLINE void put_rows(float *y, const int32_t *row, vf results, size_t count) {
+    float result[LANES];
+    vf_store(result, results);
+    if (count >= LANES) {
+        LFD_UNROLL
+        for (size_t i = 0; i < LANES; ++i) y[row[i]] = result[i];
+    } else {
+        for (size_t i = 0; i < count; ++i) y[row[i]] = result[i];
+    }
+}
+
+/* Where most rows need more than a few slices, whole rows are faster. */
+LFD_INLINE int settles(const open_rows *open, size_t rows, size_t k) {
+    return k < 3 || 4 * open->count < 3 * rows;
+}
+
+/* ---- values ---- */
+
+LFD_INLINE vf head_maxima(const lfd_heads *heads, size_t lane, size_t first, size_t end, const float *x, vf maxima) {
+    for (size_t i = first; i < end; ++i)
+        maxima =
+            vf_max_magnitude(maxima, vf_difference(vf_pick(x, heads->column[i] + lane), vf_load(heads->w[i] + lane)));
+    return maxima;
+}
+
+/* All rows' heads; lists those that stay open. Returns the terms. */
+LFD_INLINE size_t single_heads(open_rows *open, const lfd_heads *heads, size_t rows, const float *x, float above,
+                               float *y) {
+    const vf over = vf_set(above);
+    size_t terms = 0;
+    open->count = 0;
+    for (size_t i = 0; i < rows; i += LANES) {
+        const lfd_heads *at = &heads[i / LFD_HEAD_ROWS];
+        const size_t lane = i % LFD_HEAD_ROWS, count = smaller(LANES, rows - i);
+        vf maxima = head_maxima(at, lane, 0, at->ranks, x, vf_set(0.0f));
+        vm stays = vf_less(maxima, vf_add(vf_load(at->earlier + lane), over));
+        terms += count * at->ranks;
+        if (at->ranks < LFD_SLICE && vm_bits(stays)) {
+            maxima = head_maxima(at, lane, at->ranks, LFD_SLICE, x, maxima);
+            stays = vf_less(maxima, vf_add(vf_load(at->rest + lane), over));
+            terms += count * (LFD_SLICE - at->ranks);
+        }
+        put_rows(y, at->row + lane, maxima, count);
+        list_rows(open, vi_load(at->row + lane), stays);
+    }
+    end_list(open);
+    return terms;
+}
+
+/* The largest |x - w| of one slice. In pairs: eight in a chain would wait for each other. */
+LFD_INLINE float largest_of_slice(const lfd_slice *slice, const float *x) {
+    float term[LFD_SLICE];
+    LFD_UNROLL
+    for (size_t i = 0; i < LFD_SLICE; ++i) term[i] = fabsf(x[slice->column[i]] - slice->w[i]);
+    LFD_UNROLL
+    for (size_t half = LFD_SLICE / 2; half > 0; half /= 2) LFD_UNROLL
+    for (size_t i = 0; i < half; ++i) term[i] = larger(term[i], term[i + half]);
+    return term[0];
+}
+
+/* The next slice of all open rows. Returns the terms. */
+LFD_INLINE size_t single_slices(open_rows *open, const lfd_slice *slices, const float *x, float above, float *y) {
+    const size_t count = open->count;
+    size_t kept = 0;
+    for (size_t i = 0; i < count; ++i) {
+        const size_t r = open_row(open, i, slices);
+        y[r] = larger(largest_of_slice(&slices[r], x), y[r]);
+        kept = keep_row(open, kept, r, y[r] < slices[r].rest + above);
+    }
+    open->count = kept;
+    return count * LFD_SLICE;
+}
+
+static size_t single_rows(const lfd_shape *s, const lfd_ranked *ranked, const lfd_heads *heads, size_t rows,
+                          const float *x, float above, const float *w, float *y) {
+    open_rows open;
+    size_t terms = single_heads(&open, heads, rows, x, above, y);
+    for (size_t k = 1; k < ranked->count && open.count > 0 && settles(&open, rows, k); ++k)
+        terms += single_slices(&open, ranked->slices + k * ranked->stride, x, above, y);
+    for (size_t i = 0; i < open.count; ++i) {
+        const size_t r = (size_t)open.row[i];
+        y[r] = whole_row(s->n_in, x, w + r * s->w_stride);
+    }
+    return terms + open.count * s->n_in;
+}
+
+size_t ISA(single_forward)(const lfd_shape *s, const lfd_ranked *ranked, const float *x, float above, const float *w,
+                           float *y) {
+    size_t terms = 0;
+    for (size_t i = 0; i < s->n_out; i += SINGLE_ROWS)
+        terms += single_rows(s, ranked, ranked->heads + i / LFD_HEAD_ROWS, smaller(SINGLE_ROWS, s->n_out - i), x, above,
+                             w, y);
+    return terms;
+}
+
+/* ---- bounds ---- */
+
+/* Lower and upper ends, and how far they leave the range. */
+typedef struct single_interval {
+    const float *xl, *xu;
+    float above, below;
+} single_interval;
+
+/* highest: the upper bounds; lowest: the negated lower ones. */
+LFD_INLINE void head_intervals(const lfd_heads *heads, size_t lane, size_t first, size_t end, const single_interval *x,
+                               vf *highest, vf *lowest) {
+    for (size_t i = first; i < end; ++i) {
+        const vf w = vf_load(heads->w[i] + lane);
+        const vf t1 = vf_difference(w, vf_pick(x->xl, heads->column[i] + lane));
+        const vf t2 = vf_difference(vf_pick(x->xu, heads->column[i] + lane), w);
+        *highest = vf_max(vf_max(t1, t2), *highest);
+        *lowest = vf_min(vf_min(t1, t2), *lowest);
+    }
+}
+
+LFD_INLINE vm head_open(const float *rest, const single_interval *x, vf highest, vf lowest) {
+    const vf bound = vf_load(rest), lower = vf_sub(vf_set(0.0f), lowest);
+    return vm_either(vf_less(highest, vf_add(bound, vf_set(x->above))),
+                     vf_less(lower, vf_add(bound, vf_set(x->below))));
+}
+
+/* As single_heads. */
+LFD_INLINE size_t single_interval_heads(open_rows *open, const lfd_heads *heads, size_t rows, const single_interval *x,
+                                        float *yl, float *yu) {
+    size_t terms = 0;
+    open->count = 0;
+    for (size_t i = 0; i < rows; i += LANES) {
+        const lfd_heads *at = &heads[i / LFD_HEAD_ROWS];
+        const size_t lane = i % LFD_HEAD_ROWS, count = smaller(LANES, rows - i);
+        vf highest = vf_set(0.0f), lowest = vf_set(0.0f);
+        head_intervals(at, lane, 0, at->ranks, x, &highest, &lowest);
+        vm stays = head_open(at->earlier + lane, x, highest, lowest);
+        terms += count * at->ranks;
+        if (at->ranks < LFD_SLICE && vm_bits(stays)) {
+            head_intervals(at, lane, at->ranks, LFD_SLICE, x, &highest, &lowest);
+            stays = head_open(at->rest + lane, x, highest, lowest);
+            terms += count * (LFD_SLICE - at->ranks);
+        }
+        put_rows(yl, at->row + lane, vf_sub(vf_set(0.0f), lowest), count);
+        put_rows(yu, at->row + lane, highest, count);
+        list_rows(open, vi_load(at->row + lane), stays);
+    }
+    end_list(open);
+    return terms;
+}
+
+/* The bounds that one slice makes. */
+LFD_INLINE void interval_of_slice(const lfd_slice *slice, const single_interval *x, float *lower, float *upper) {
+    float low[LFD_SLICE], high[LFD_SLICE]; /* the smallest terms, and the largest */
+    LFD_UNROLL
+    for (size_t i = 0; i < LFD_SLICE; ++i) {
+        const float t1 = slice->w[i] - x->xl[slice->column[i]], t2 = x->xu[slice->column[i]] - slice->w[i];
+        high[i] = larger(t1, t2);
+        low[i] = t1 < t2 ? t1 : t2;
+    }
+    LFD_UNROLL
+    for (size_t half = LFD_SLICE / 2; half > 0; half /= 2) LFD_UNROLL
+    for (size_t i = 0; i < half; ++i) {
+        high[i] = larger(high[i], high[i + half]);
+        low[i] = low[i] < low[i + half] ? low[i] : low[i + half];
+    }
+    *upper = larger(high[0], 0.0f);
+    *lower = larger(-low[0], 0.0f);
+}
+
+/* As single_slices. */
+LFD_INLINE size_t single_interval_slices(open_rows *open, const lfd_slice *slices, const single_interval *x, float *yl,
+                                         float *yu) {
+    const size_t count = open->count;
+    size_t kept = 0;
+    for (size_t i = 0; i < count; ++i) {
+        const size_t r = open_row(open, i, slices);
+        float lower, upper;
+        interval_of_slice(&slices[r], x, &lower, &upper);
+        yl[r] = larger(lower, yl[r]);
+        yu[r] = larger(upper, yu[r]);
+        kept = keep_row(open, kept, r, (yu[r] < slices[r].rest + x->above) | (yl[r] < slices[r].rest + x->below));
+    }
+    open->count = kept;
+    return count * LFD_SLICE;
+}
+
+/* As single_rows. */
+static size_t single_interval_rows(const lfd_shape *s, const lfd_ranked *ranked, const lfd_heads *heads, size_t rows,
+                                   const single_interval *x, const float *w, float *yl, float *yu) {
+    open_rows open;
+    size_t terms = single_interval_heads(&open, heads, rows, x, yl, yu);
+    for (size_t k = 1; k < ranked->count && open.count > 0 && settles(&open, rows, k); ++k)
+        terms += single_interval_slices(&open, ranked->slices + k * ranked->stride, x, yl, yu);
+    for (size_t i = 0; i < open.count; ++i) {
+        const size_t r = (size_t)open.row[i];
+        whole_interval(s->n_in, x->xl, x->xu, w + r * s->w_stride, &yl[r], &yu[r]);
+    }
+    return terms + open.count * s->n_in;
+}
+
+size_t ISA(single_bounds)(const lfd_shape *s, const lfd_ranked *ranked, const float *xl, const float *xu, float above,
+                          float below, const float *w, float *yl, float *yu) {
+    const single_interval x = {xl, xu, above, below};
+    size_t terms = 0;
+    for (size_t i = 0; i < s->n_out; i += SINGLE_ROWS)
+        terms += single_interval_rows(s, ranked, ranked->heads + i / LFD_HEAD_ROWS, smaller(SINGLE_ROWS, s->n_out - i),
+                                      &x, w, yl, yu);
+    return terms;
+}
