@@ -26,9 +26,12 @@ LFD_INLINE void put_rows(float *y, const int32_t *row, vf results, size_t count)
     }
 }
 
-/* Where most rows need more than a few slices, whole rows are faster. */
+/* Slices after which rows are computed whole if 7 of 8 are still open, as they are where the first one settles none. */
+enum { TRIED_SLICES = 8 };
+
 LFD_INLINE int settles(const open_rows *open, size_t rows, size_t k) {
-    return k < 3 || 4 * open->count < 3 * rows;
+    if (k == 1) return open->count < rows;
+    return k < TRIED_SLICES || 8 * open->count < 7 * rows;
 }
 
 /* ---- values ---- */
