@@ -217,6 +217,32 @@ static void test_many_rows(void **state) {
     for (size_t batch = 1; batch <= 33; batch += 16) compare_on_every_isa(1, batch, 400, 2100);
 }
 
+/* A row's weights: needs of them so far outside that no other input can win, whatever the sample. */
+static void set_needs(layer_case *c, const size_t *needs, size_t count) {
+    for (size_t o = 0; o < c->dims.n_out; ++o)
+        for (size_t i = 0; i < c->dims.n_in; ++i) {
+            const float far = o % 8 < 4 ? 10.0f : -10.0f;
+            c->w[o * c->dims.w_stride + i] = (i * 7 + o) % c->dims.n_in < needs[o % count] ? far : 0.1f;
+        }
+}
+
+/* A single sample visits what its rows need, though neighbours need more; the reference takes whole slices. */
+static void test_needs(void **state) {
+    static const size_t needs[] = {5, 1, LFD_SLICE, 2};
+    (void)state;
+    for (size_t isa = 0; isa < 3; ++isa) {
+        linfdist_context *context = context_of(isas[isa], 1);
+        if (!context) continue;
+        layer_case c = make_layer(1, 400, 4 * LFD_HEAD_ROWS, 1, TRAINED, 1);
+        set_needs(&c, needs, 4);
+        for (size_t i = 0; i < c.dims.n_in; ++i) c.xu[i] = fminf(c.xu[i], 1.0f);
+        const double ranks = compare_layer(context, &c) * (double)c.dims.n_in;
+        assert_float_equal(ranks, isa == 0 ? LFD_SLICE : (1 + 2 + 5 + LFD_SLICE) / 4.0, 1e-9);
+        free_layer(&c);
+        linfdist_context_destroy(context);
+    }
+}
+
 /* A host's executor that notes the most tasks of a call. */
 static void note_tasks(void *user, linfdist_task_fn task, void *data, size_t count) {
     size_t *most = user;
@@ -403,11 +429,12 @@ static void test_out_of_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_raised),         cmocka_unit_test(test_same_bits),
-        cmocka_unit_test(test_terms_visited),  cmocka_unit_test(test_not_prepared),
-        cmocka_unit_test(test_longest_rows),   cmocka_unit_test(test_many_rows),
-        cmocka_unit_test(test_shared_outputs), cmocka_unit_test(test_certifiers),
-        cmocka_unit_test(test_threads),        cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_raised),        cmocka_unit_test(test_same_bits),
+        cmocka_unit_test(test_terms_visited), cmocka_unit_test(test_not_prepared),
+        cmocka_unit_test(test_longest_rows),  cmocka_unit_test(test_many_rows),
+        cmocka_unit_test(test_needs),         cmocka_unit_test(test_shared_outputs),
+        cmocka_unit_test(test_certifiers),    cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests_name("prune", tests, NULL, NULL);
 }
