@@ -26,6 +26,11 @@ LFD_INLINE void put_rows(float *y, const int32_t *row, vf results, size_t count)
     }
 }
 
+/* The k-th slices, or the last. */
+LFD_INLINE const lfd_slice *slices_at(const lfd_ranked *ranked, size_t k) {
+    return ranked->slices + smaller(k, ranked->count - 1) * ranked->stride;
+}
+
 /* Where a quarter of the slices leaves 7 of 8 rows open, whole rows are faster than the others. */
 LFD_INLINE int settles(const open_rows *open, size_t rows, size_t k, size_t count) {
     return 4 * k < count || 8 * open->count < 7 * rows;
@@ -76,11 +81,13 @@ LFD_INLINE float largest_of_slice(const lfd_slice *slice, const float *x) {
 }
 
 /* The next slice of all open rows. Returns the terms. */
-LFD_INLINE size_t single_slices(open_rows *open, const lfd_slice *slices, const float *x, float above, float *y) {
+LFD_INLINE size_t single_slices(open_rows *open, const lfd_slice *slices, const lfd_slice *next, const float *x,
+                                float above, float *y) {
     const size_t count = open->count;
     size_t kept = 0;
     for (size_t i = 0; i < count; ++i) {
         const size_t r = open_row(open, i, slices);
+        __builtin_prefetch(&next[r]); /* where few rows are open, none is far enough ahead */
         y[r] = larger(largest_of_slice(&slices[r], x), y[r]);
         kept = keep_row(open, kept, r, y[r] < slices[r].rest + above);
     }
@@ -93,7 +100,7 @@ static size_t single_rows(const lfd_shape *s, const lfd_ranked *ranked, const lf
     open_rows open;
     size_t terms = single_heads(&open, heads, rows, x, above, y);
     for (size_t k = 1; k < ranked->count && open.count > 0 && settles(&open, rows, k, ranked->count); ++k)
-        terms += single_slices(&open, ranked->slices + k * ranked->stride, x, above, y);
+        terms += single_slices(&open, slices_at(ranked, k), slices_at(ranked, k + 1), x, above, y);
     for (size_t i = 0; i < open.count; ++i) {
         const size_t r = (size_t)open.row[i];
         y[r] = whole_row(s->n_in, x, w + r * s->w_stride);
@@ -181,13 +188,14 @@ LFD_INLINE void interval_of_slice(const lfd_slice *slice, const single_interval 
 }
 
 /* As single_slices. */
-LFD_INLINE size_t single_interval_slices(open_rows *open, const lfd_slice *slices, const single_interval *x, float *yl,
-                                         float *yu) {
+LFD_INLINE size_t single_interval_slices(open_rows *open, const lfd_slice *slices, const lfd_slice *next,
+                                         const single_interval *x, float *yl, float *yu) {
     const size_t count = open->count;
     size_t kept = 0;
     for (size_t i = 0; i < count; ++i) {
         const size_t r = open_row(open, i, slices);
         float lower, upper;
+        __builtin_prefetch(&next[r]);
         interval_of_slice(&slices[r], x, &lower, &upper);
         yl[r] = larger(lower, yl[r]);
         yu[r] = larger(upper, yu[r]);
@@ -203,7 +211,7 @@ static size_t single_interval_rows(const lfd_shape *s, const lfd_ranked *ranked,
     open_rows open;
     size_t terms = single_interval_heads(&open, heads, rows, x, yl, yu);
     for (size_t k = 1; k < ranked->count && open.count > 0 && settles(&open, rows, k, ranked->count); ++k)
-        terms += single_interval_slices(&open, ranked->slices + k * ranked->stride, x, yl, yu);
+        terms += single_interval_slices(&open, slices_at(ranked, k), slices_at(ranked, k + 1), x, yl, yu);
     for (size_t i = 0; i < open.count; ++i) {
         const size_t r = (size_t)open.row[i];
         whole_interval(s->n_in, x->xl, x->xu, w + r * s->w_stride, &yl[r], &yu[r]);
