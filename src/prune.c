@@ -276,7 +276,7 @@ static size_t padded(size_t batch) {
 }
 
 size_t lfd_pruned_scratch(size_t batch, size_t n_in, size_t groups) {
-    return 2 * padded(batch) * ((batch > FEW ? n_in : 0) + groups);
+    return 2 * padded(batch) * groups + 2 * (batch > FEW ? padded(batch) : batch) * n_in;
 }
 
 static size_t rows_of(const pass *p, size_t block) {
@@ -296,6 +296,16 @@ static int is_short(const pass *p) {
     return p->lanes == 1 && p->n < ALONE_SHORTEST;
 }
 
+/* The ends of each sample's intervals side by side. */
+static void pair_ends(const pass *p) {
+    const lfd_dims *d = p->dims;
+    for (size_t b = 0; b < d->batch; ++b)
+        for (size_t i = 0; i < d->n_in; ++i) {
+            p->packed[2 * (b * d->n_in + i)] = p->x[b * d->x_stride + i];
+            p->packed[2 * (b * d->n_in + i) + 1] = p->xu[b * d->x_stride + i];
+        }
+}
+
 /* One block's samples into lanes, and how far they leave the range. */
 static void load_block(void *data, size_t block) {
     const pass *p = data;
@@ -310,7 +320,10 @@ static void load_block(void *data, size_t block) {
         repeat_last(p->above + excess, rows, p->lanes);
         repeat_last(p->below + excess, rows, p->lanes);
     }
-    if (p->lanes == 1) return;
+    if (p->lanes == 1) {
+        if (p->yu && !is_short(p)) pair_ends(p);
+        return;
+    }
     p->kernels->pack_lanes(&all, p->lanes, p->x + x, p->packed + packed);
     if (p->yu) p->kernels->pack_lanes(&all, p->lanes, p->xu + x, p->packed_u + packed);
 }
@@ -372,8 +385,9 @@ static size_t run_single(const pass *p, const tile *t) {
         const size_t x = b * d->x_stride + t->group * p->n, y = b * d->y_stride + first;
         const size_t excess = excess_at(p, t->block, t->group) + b;
         if (p->yu)
-            visited += p->kernels->single_bounds(&shape, &ranked, p->x + x, p->xu + x, p->above[excess],
-                                                 p->below[excess], w, p->y + y, p->yu + y);
+            visited +=
+                p->kernels->single_bounds(&shape, &ranked, p->packed + 2 * (b * d->n_in + t->group * p->n), p->x + x,
+                                          p->xu + x, p->above[excess], p->below[excess], w, p->y + y, p->yu + y);
         else
             visited += p->kernels->single_forward(&shape, &ranked, p->x + x, p->above[excess], w, p->y + y);
     }

@@ -115,9 +115,10 @@ size_t lfd_ref_ranked_bounds(const lfd_shape *s, const lfd_ranked *ranked, size_
     return visited;
 }
 
-size_t lfd_ref_single_bounds(const lfd_shape *s, const lfd_ranked *ranked, const float *xl, const float *xu,
-                             float above, float below, const float *w, float *yl, float *yu) {
+size_t lfd_ref_single_bounds(const lfd_shape *s, const lfd_ranked *ranked, const float *pairs, const float *xl,
+                             const float *xu, float above, float below, const float *w, float *yl, float *yu) {
     size_t visited = 0;
+    (void)pairs;
     for (size_t i = 0; i < s->n_out; ++i) {
         const size_t o = row_at(ranked, i);
         interval y = {.below = below, .above = above};

@@ -181,6 +181,16 @@ static inline void vf_transpose(vf v[8]) {
 }
 /* x[columns[i]] in lane i. */
 static inline vf vf_pick(const float *x, const uint16_t *columns) { return pick_8(x, columns); }
+/* In each quarter the pairs of two of its four columns: the first two, or second. */
+static inline vf vf_pick_pairs(const float *pairs, const uint16_t *columns, int second) {
+    const uint16_t *c = columns + 2 * second;
+    return pick_pairs(pairs, c[0], c[1], c[4], c[5]);
+}
+/* The numbers that go with such pairs, and one number of each of both halves' pairs. */
+static inline vf vf_double(vf a, int second) { return second ? _mm256_unpackhi_ps(a, a) : _mm256_unpacklo_ps(a, a); }
+static inline vf vf_of_pairs(vf first, vf second) { return _mm256_shuffle_ps(first, second, 0x88); }
+static inline vf vf_swap_pairs(vf a) { return _mm256_permute_ps(a, 0xb1); }
+static inline vf vf_flip_lower(vf a) { return flip_lower(a); }
 /* One number from each of LANES places. */
 static inline vf vf_gather(float *const p[8]) {
     return _mm256_setr_ps(*p[0], *p[1], *p[2], *p[3], *p[4], *p[5], *p[6], *p[7]);

@@ -181,6 +181,17 @@ static inline void vf_transpose(vf v[16]) {
 static inline vf vf_pick(const float *x, const uint16_t *columns) {
     return _mm512_insertf32x8(_mm512_castps256_ps512(pick_8(x, columns)), pick_8(x, columns + 8), 1);
 }
+/* In each quarter the pairs of two of its four columns: the first two, or second. */
+static inline vf vf_pick_pairs(const float *pairs, const uint16_t *columns, int second) {
+    const uint16_t *c = columns + 2 * second;
+    return _mm512_insertf32x8(_mm512_castps256_ps512(pick_pairs(pairs, c[0], c[1], c[4], c[5])),
+                              pick_pairs(pairs, c[8], c[9], c[12], c[13]), 1);
+}
+/* The numbers that go with such pairs, and one number of each of both halves' pairs. */
+static inline vf vf_double(vf a, int second) { return second ? _mm512_unpackhi_ps(a, a) : _mm512_unpacklo_ps(a, a); }
+static inline vf vf_of_pairs(vf first, vf second) { return _mm512_shuffle_ps(first, second, 0x88); }
+static inline vf vf_swap_pairs(vf a) { return _mm512_permute_ps(a, 0xb1); }
+static inline vf vf_flip_lower(vf a) { return _mm512_xor_ps(a, _mm512_castsi512_ps(_mm512_set1_epi64(0x80000000))); }
 /* One number from each of LANES places. */
 static inline vf vf_gather(float *const p[16]) {
     return _mm512_setr_ps(*p[0], *p[1], *p[2], *p[3], *p[4], *p[5], *p[6], *p[7], *p[8], *p[9], *p[10], *p[11], *p[12],

@@ -119,72 +119,77 @@ size_t ISA(single_forward)(const lfd_shape *s, const lfd_ranked *ranked, const f
 
 /* ---- bounds ---- */
 
-/* Lower and upper ends, and how far they leave the range. */
+/* Lower and upper ends, side by side too, and how far they leave the range. */
 typedef struct single_interval {
-    const float *xl, *xu;
+    const float *pairs, *xl, *xu;
     float above, below;
 } single_interval;
 
-/* highest: the upper bounds; lowest: the negated lower ones. */
-LFD_INLINE void head_intervals(const lfd_heads *heads, size_t lane, size_t first, size_t end, const single_interval *x,
-                               vf *highest, vf *lowest) {
+/* Terms of LANES rows on their way: w - l and u - w side by side, of the first and the second pairs of each quarter. */
+typedef struct row_terms {
+    vf most[2], least[2];
+} row_terms;
+
+LFD_INLINE void head_terms(const lfd_heads *heads, size_t lane, size_t first, size_t end, const float *pairs,
+                           row_terms *terms) {
     for (size_t i = first; i < end; ++i) {
         const vf w = vf_load(heads->w[i] + lane);
-        const vf t1 = vf_difference(w, vf_pick(x->xl, heads->column[i] + lane));
-        const vf t2 = vf_difference(vf_pick(x->xu, heads->column[i] + lane), w);
-        *highest = vf_max(vf_max(t1, t2), *highest);
-        *lowest = vf_min(vf_min(t1, t2), *lowest);
+        LFD_UNROLL
+        for (int half = 0; half < 2; ++half) {
+            const vf ends = vf_pick_pairs(pairs, heads->column[i] + lane, half);
+            const vf t = vf_flip_lower(vf_difference(ends, vf_double(w, half)));
+            terms->most[half] = vf_max(t, terms->most[half]);
+            terms->least[half] = vf_min(t, terms->least[half]);
+        }
     }
 }
 
-LFD_INLINE vm head_open(const float *rest, const single_interval *x, vf highest, vf lowest) {
-    const vf bound = vf_load(rest), lower = vf_sub(vf_set(0.0f), lowest);
-    return vm_either(vf_less(highest, vf_add(bound, vf_set(x->above))),
-                     vf_less(lower, vf_add(bound, vf_set(x->below))));
+/* Bounds of LANES rows. */
+typedef struct row_bounds {
+    vf lower, upper;
+} row_bounds;
+
+LFD_INLINE row_bounds bounds_of(const row_terms *terms) {
+    vf most[2], least[2];
+    for (size_t half = 0; half < 2; ++half) {
+        most[half] = vf_max(terms->most[half], vf_swap_pairs(terms->most[half]));
+        least[half] = vf_min(terms->least[half], vf_swap_pairs(terms->least[half]));
+    }
+    return (row_bounds){vf_sub(vf_set(0.0f), vf_of_pairs(least[0], least[1])), vf_of_pairs(most[0], most[1])};
+}
+
+LFD_INLINE vm open_bounds(const row_bounds *y, const float *rest, const single_interval *x) {
+    const vf bound = vf_load(rest);
+    return vm_either(vf_less(y->upper, vf_add(bound, vf_set(x->above))),
+                     vf_less(y->lower, vf_add(bound, vf_set(x->below))));
 }
 
 /* As single_heads. */
 LFD_INLINE size_t single_interval_heads(open_rows *open, const lfd_heads *heads, size_t rows, const single_interval *x,
                                         float *yl, float *yu) {
-    size_t terms = 0;
+    const vf zero = vf_set(0.0f);
+    size_t visited = 0;
     open->count = 0;
     for (size_t i = 0; i < rows; i += LANES) {
         const lfd_heads *at = &heads[i / LFD_HEAD_ROWS];
         const size_t lane = i % LFD_HEAD_ROWS, count = smaller(LANES, rows - i);
-        vf highest = vf_set(0.0f), lowest = vf_set(0.0f);
-        head_intervals(at, lane, 0, at->ranks, x, &highest, &lowest);
-        vm stays = head_open(at->earlier + lane, x, highest, lowest);
-        terms += count * at->ranks;
+        row_terms terms = {{zero, zero}, {zero, zero}};
+        head_terms(at, lane, 0, at->ranks, x->pairs, &terms);
+        row_bounds y = bounds_of(&terms);
+        vm stays = open_bounds(&y, at->earlier + lane, x);
+        visited += count * at->ranks;
         if (at->ranks < LFD_SLICE && vm_bits(stays)) {
-            head_intervals(at, lane, at->ranks, LFD_SLICE, x, &highest, &lowest);
-            stays = head_open(at->rest + lane, x, highest, lowest);
-            terms += count * (LFD_SLICE - at->ranks);
+            head_terms(at, lane, at->ranks, LFD_SLICE, x->pairs, &terms);
+            y = bounds_of(&terms);
+            stays = open_bounds(&y, at->rest + lane, x);
+            visited += count * (LFD_SLICE - at->ranks);
         }
-        put_rows(yl, at->row + lane, vf_sub(vf_set(0.0f), lowest), count);
-        put_rows(yu, at->row + lane, highest, count);
+        put_rows(yl, at->row + lane, y.lower, count);
+        put_rows(yu, at->row + lane, y.upper, count);
         list_rows(open, vi_load(at->row + lane), stays);
     }
     end_list(open);
-    return terms;
-}
-
-/* The bounds that one slice makes. */
-LFD_INLINE void interval_of_slice(const lfd_slice *slice, const single_interval *x, float *lower, float *upper) {
-    float low[LFD_SLICE], high[LFD_SLICE]; /* the smallest terms, and the largest */
-    LFD_UNROLL
-    for (size_t i = 0; i < LFD_SLICE; ++i) {
-        const float t1 = slice->w[i] - x->xl[slice->column[i]], t2 = x->xu[slice->column[i]] - slice->w[i];
-        high[i] = larger(t1, t2);
-        low[i] = t1 < t2 ? t1 : t2;
-    }
-    LFD_UNROLL
-    for (size_t half = LFD_SLICE / 2; half > 0; half /= 2) LFD_UNROLL
-    for (size_t i = 0; i < half; ++i) {
-        high[i] = larger(high[i], high[i + half]);
-        low[i] = low[i] < low[i + half] ? low[i] : low[i + half];
-    }
-    *upper = larger(high[0], 0.0f);
-    *lower = larger(-low[0], 0.0f);
+    return visited;
 }
 
 /* As single_slices. */
@@ -196,7 +201,7 @@ LFD_INLINE size_t single_interval_slices(open_rows *open, const lfd_slice *slice
         const size_t r = open_row(open, i, slices);
         float lower, upper;
         __builtin_prefetch(&next[r]);
-        interval_of_slice(&slices[r], x, &lower, &upper);
+        pair_extremes(x->pairs, slices[r].column, slices[r].w, &upper, &lower);
         yl[r] = larger(lower, yl[r]);
         yu[r] = larger(upper, yu[r]);
         kept = keep_row(open, kept, r, (yu[r] < slices[r].rest + x->above) | (yl[r] < slices[r].rest + x->below));
@@ -219,9 +224,9 @@ static size_t single_interval_rows(const lfd_shape *s, const lfd_ranked *ranked,
     return terms + open.count * s->n_in;
 }
 
-size_t ISA(single_bounds)(const lfd_shape *s, const lfd_ranked *ranked, const float *xl, const float *xu, float above,
-                          float below, const float *w, float *yl, float *yu) {
-    const single_interval x = {xl, xu, above, below};
+size_t ISA(single_bounds)(const lfd_shape *s, const lfd_ranked *ranked, const float *pairs, const float *xl,
+                          const float *xu, float above, float below, const float *w, float *yl, float *yu) {
+    const single_interval x = {pairs, xl, xu, above, below};
     size_t terms = 0;
     for (size_t i = 0; i < s->n_out; i += SINGLE_ROWS)
         terms += single_interval_rows(s, ranked, ranked->heads + i / LFD_HEAD_ROWS, smaller(SINGLE_ROWS, s->n_out - i),

@@ -399,10 +399,15 @@ static outputs run_single_bounds(const lfd_kernels *k, kernel_case *c) {
     lfd_kernels_for(LFD_ISA_REF)
         ->bounds_forward(&c->shape, c->x.data, c->x_upper.data, c->w.data, out.array[2].data, out.array[3].data);
     ranked_case r = make_ranked(k, c, 1, slices);
-    for (size_t b = 0; b < r.shape.batch; ++b)
-        k->single_bounds(&r.shape, &r.ranked, c->x.data + b * r.shape.x_stride, c->x_upper.data + b * r.shape.x_stride,
-                         r.above.data[b], r.below.data[b], c->w.data, out.array[0].data + b * r.shape.y_stride,
-                         out.array[1].data + b * r.shape.y_stride);
+    guarded pairs = guarded_make(2 * r.shape.n_in, c->at_end);
+    for (size_t b = 0; b < r.shape.batch; ++b) {
+        const float *xl = c->x.data + b * r.shape.x_stride, *xu = c->x_upper.data + b * r.shape.x_stride;
+        const size_t y = b * r.shape.y_stride;
+        for (size_t i = 0; i < r.shape.n_in; ++i) pairs.data[2 * i] = xl[i], pairs.data[2 * i + 1] = xu[i];
+        k->single_bounds(&r.shape, &r.ranked, pairs.data, xl, xu, r.above.data[b], r.below.data[b], c->w.data,
+                         out.array[0].data + y, out.array[1].data + y);
+    }
+    guarded_free(&pairs);
     expect_dense(&r.shape, &out.array[0], &out.array[2]);
     expect_dense(&r.shape, &out.array[1], &out.array[3]);
     free_ranked(&r);
