@@ -19,6 +19,14 @@ static inline __m256 pick_8(const float *x, const uint16_t *columns) {
     return _mm256_blend_ps(picked, _mm256_broadcast_ss(x + columns[7]), 0x80);
 }
 
+/* The largest |x - w| of eight columns. */
+static inline float largest_of_8(const float *x, const uint16_t *columns, const float *w) {
+    const __m256 t = _mm256_andnot_ps(_mm256_set1_ps(-0.0f), _mm256_sub_ps(pick_8(x, columns), _mm256_loadu_ps(w)));
+    __m128 four = _mm_max_ps(_mm256_castps256_ps128(t), _mm256_extractf128_ps(t, 1));
+    four = _mm_max_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_max_ss(four, _mm_movehdup_ps(four)));
+}
+
 static inline __m256i pair_at(const float *pairs, size_t column) {
     return _mm256_broadcastq_epi64(_mm_loadl_epi64((const __m128i *)(const void *)(pairs + 2 * column)));
 }

@@ -69,17 +69,6 @@ LFD_INLINE size_t single_heads(open_rows *open, const lfd_heads *heads, size_t r
     return terms;
 }
 
-/* The largest |x - w| of one slice. In pairs: eight in a chain would wait for each other. */
-LFD_INLINE float largest_of_slice(const lfd_slice *slice, const float *x) {
-    float term[LFD_SLICE];
-    LFD_UNROLL
-    for (size_t i = 0; i < LFD_SLICE; ++i) term[i] = fabsf(x[slice->column[i]] - slice->w[i]);
-    LFD_UNROLL
-    for (size_t half = LFD_SLICE / 2; half > 0; half /= 2) LFD_UNROLL
-    for (size_t i = 0; i < half; ++i) term[i] = larger(term[i], term[i + half]);
-    return term[0];
-}
-
 /* The next slice of all open rows. Returns the terms. */
 LFD_INLINE size_t single_slices(open_rows *open, const lfd_slice *slices, const lfd_slice *next, const float *x,
                                 float above, float *y) {
@@ -88,7 +77,7 @@ LFD_INLINE size_t single_slices(open_rows *open, const lfd_slice *slices, const 
     for (size_t i = 0; i < count; ++i) {
         const size_t r = open_row(open, i, slices);
         __builtin_prefetch(&next[r]); /* where few rows are open, none is far enough ahead */
-        y[r] = larger(largest_of_slice(&slices[r], x), y[r]);
+        y[r] = larger(largest_of_8(x, slices[r].column, slices[r].w), y[r]);
         kept = keep_row(open, kept, r, y[r] < slices[r].rest + above);
     }
     open->count = kept;
