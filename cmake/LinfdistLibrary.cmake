@@ -48,6 +48,7 @@ set(linfdist_sources
     src/prepare.c
     src/product.c
     src/prune.c
+    src/ranking.c
     src/random.c
     src/run.c
     src/run_calls.c

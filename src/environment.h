@@ -1,10 +1,11 @@
 /* The floating-point environment: tasks run in the default one (round to nearest, no flush to zero), and the host gets
- * its own back, exception flags included. On x86-64 arithmetic on floats and doubles knows MXCSR alone; the rest of the
- * environment takes hundreds of cycles to change, which a single image's many short tasks would notice. */
+ * its own back, exception flags included. On x86-64 arithmetic on floats and doubles obeys MXCSR alone. The rest of the
+ * environment takes hundreds of cycles to change, which a single image's many short tasks would notice; the C library
+ * writes and reads numbers by it, which tasks do in messages at most. */
 #ifndef LFD_ENVIRONMENT_H
 #define LFD_ENVIRONMENT_H
 
-#if defined(__x86_64__)
+#if defined(__x86_64__) && defined(__SSE2_MATH__)
 
 typedef unsigned lfd_environment;
 

@@ -12,16 +12,16 @@
 typedef struct lfd_pruned lfd_pruned;
 
 /* For weights w and inputs that usually lie in [low, high] (n_in each); w must stay as it is, low and high are copied.
- * It takes about half of the weights' memory. *pruned is NULL where rows are too short to gain, or longer than
- * LFD_SLICED_COLUMNS. */
+ * It takes about half of the weights' memory, and of rows that single samples pass through a little more. *pruned is
+ * NULL where rows are too short to gain, or longer than LFD_SLICED_COLUMNS. */
 linfdist_status lfd_pruned_create(linfdist_context *context, const lfd_dims *dims, const float *w, const float *low,
                                   const float *high, lfd_pruned **pruned);
 void lfd_pruned_destroy(const linfdist_context *context, lfd_pruned *pruned);
 
 /* Floats of scratch for a pass of at most batch rows of n_in numbers. */
 size_t lfd_pruned_scratch(size_t batch, size_t n_in, size_t groups);
-/* lfd_distance_forward at p = infinity. Returns the terms visited, of batch n_out n_in / groups; the samples of a block
- * all visit what one of them needs. */
+/* lfd_distance_forward at p = infinity. Returns the terms visited, of batch n_out n_in / groups; the samples of a
+ * block, and the rows that are in a vector for a single sample, all visit what one of them needs. */
 size_t lfd_pruned_forward(linfdist_context *context, const lfd_pruned *pruned, const lfd_dims *dims, const float *x,
                           const float *w, float *y, float *scratch);
 /* lfd_bounds_forward; returns the same. */

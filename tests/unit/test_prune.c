@@ -108,8 +108,8 @@ static double compare_layer(linfdist_context *context, const layer_case *c) {
 }
 
 static void compare_layers(linfdist_context *context) {
-    static const size_t shapes[][3] = {{64, 1, 1},   {67, 17, 1},  {200, 40, 1}, {131, 90, 1},
-                                       {256, 70, 2}, {195, 12, 3}, {400, 33, 1}, {770, 18, 2}};
+    static const size_t shapes[][3] = {{64, 1, 1},   {67, 17, 1},  {200, 40, 1}, {131, 90, 1}, {256, 70, 2},
+                                       {195, 12, 3}, {400, 33, 1}, {770, 18, 2}, {400, 70, 2}};
     for (int kind = 0; kind < KINDS; ++kind)
         for (size_t batch = 1; batch <= 40; batch += batch < 4 ? 1 : 6)
             for (size_t i = 0; i < sizeof shapes / sizeof *shapes; ++i) {
@@ -155,7 +155,9 @@ static void test_terms_visited(void **state) {
             layer_case few = make_layer(batches[i], 970, 64, 1, TRAINED, 1);
             layer_case far = make_layer(batches[i], 970, 64, 1, FAR_OUTSIDE, 1);
             assert_true(compare_layer(context, &few) < (batches[i] == 1 ? 0.05 : 0.4));
-            assert_true(compare_layer(context, &far) >= 0.75);
+            const double share = compare_layer(context, &far);
+            assert_true(share >= 0.75);
+            if (batches[i] == 1 && isa > 0) assert_true(share < 1.15);
             free_layer(&few);
             free_layer(&far);
         }
@@ -169,7 +171,7 @@ static void test_not_prepared(void **state) {
     for (long failing = 1; failing <= 6; ++failing) {
         scripted_memory memory = {0};
         linfdist_context *context = scripted_context(&memory);
-        layer_case short_rows = make_layer(1, 126, 20, 2, TRAINED, 1), c = make_layer(1, 128, 20, 1, TRAINED, 1);
+        layer_case short_rows = make_layer(1, 126, 20, 2, TRAINED, 1), c = make_layer(1, 256, 20, 1, TRAINED, 1);
         lfd_pruned *pruned = NULL;
         OK(lfd_pruned_create(context, &short_rows.dims, short_rows.w, short_rows.low, short_rows.high, &pruned));
         assert_null(pruned);
@@ -200,11 +202,11 @@ static void test_longest_rows(void **state) {
     linfdist_context_destroy(context);
 }
 
-static void compare_on_every_isa(int32_t threads, size_t batch, size_t n_in, size_t n_out) {
+static void compare_on_every_isa(int32_t threads, size_t batch, size_t n_in, size_t n_out, size_t groups) {
     for (size_t isa = 0; isa < 3; ++isa) {
         linfdist_context *context = context_of(isas[isa], threads);
         if (!context) continue;
-        layer_case c = make_layer(batch, n_in, n_out, 1, TRAINED, batch);
+        layer_case c = make_layer(batch, n_in, n_out, groups, TRAINED, batch);
         assert_true(compare_layer(context, &c) < 0.5);
         free_layer(&c);
         linfdist_context_destroy(context);
@@ -214,7 +216,7 @@ static void compare_on_every_isa(int32_t threads, size_t batch, size_t n_in, siz
 /* More outputs than go together, for samples that pass one by one and in the lanes. */
 static void test_many_rows(void **state) {
     (void)state;
-    for (size_t batch = 1; batch <= 33; batch += 16) compare_on_every_isa(1, batch, 400, 2100);
+    for (size_t batch = 1; batch <= 33; batch += 16) compare_on_every_isa(1, batch, 400, 2100, 1);
 }
 
 /* A row's weights: needs of them so far outside that no other input can win, whatever the sample. */
@@ -278,18 +280,19 @@ static void test_shared_outputs(void **state) {
     (void)state;
     assert_int_equal(tasks_of_pass(1, 2100, 2100), 3);
     assert_int_equal(tasks_of_pass(1, 400, 2100), 0);
-    compare_on_every_isa(3, 2, 2100, 2100);
+    compare_on_every_isa(3, 2, 2100, 2100, 1);
+    compare_on_every_isa(3, 1, 4200, 4100, 2);
 }
 
 /* ---- certifiers ---- */
 
-enum { N_IN = 144, SAMPLES = 70, CLASSES = 5 };
+enum { N_IN = 211, WIDTH = 200, SAMPLES = 70, CLASSES = 5 }; /* long enough for single samples to skip inputs */
 
 /* Weights as after training: most of a row close to the middle, so that distances settle on few inputs. */
 static linfdist_model *trained_net(linfdist_context *context, int with_statistics) {
     static const double mean = 0.125;
     const linfdist_statistics statistics = {sizeof statistics, 1, &mean, 0.375, 0.0, 1.0};
-    linfdist_model *model = net_mlp(context, 3, 80, N_IN, CLASSES, 7);
+    linfdist_model *model = net_mlp(context, 3, WIDTH, N_IN, CLASSES, 7);
     uint64_t seed = 9;
     net_disturb(model, 3);
     for (int64_t i = 0; i < 3; ++i) {
