@@ -245,6 +245,28 @@ static void test_needs(void **state) {
     }
 }
 
+/* One row, whose ten large bounds are so close together that ranking does not tell them apart, and a sample for which
+ * each rank reaches its bound. It would stop at the first where the next were not the largest of those that follow. */
+static void compare_close_bounds(linfdist_context *context, uint64_t seed) {
+    layer_case c = make_layer(1, 400, 1, 1, TRAINED, 1);
+    for (size_t i = 0; i < c.dims.n_in; ++i) {
+        c.low[i] = c.high[i] = 0.0f;
+        c.x[i] = c.xu[i] = -1.0f;
+        c.w[i] = i % 40 == 7 ? 3.0f + 1e-4f * test_number(&seed) : 0.1f;
+    }
+    (void)compare_layer(context, &c);
+    free_layer(&c);
+}
+
+static void test_close_bounds(void **state) {
+    (void)state;
+    for (size_t isa = 0; isa < 3; ++isa) {
+        linfdist_context *context = context_of(isas[isa], 1);
+        for (uint64_t seed = 1; context && seed <= 50; ++seed) compare_close_bounds(context, seed);
+        linfdist_context_destroy(context);
+    }
+}
+
 /* A host's executor that notes the most tasks of a call. */
 static void note_tasks(void *user, linfdist_task_fn task, void *data, size_t count) {
     size_t *most = user;
@@ -432,12 +454,10 @@ static void test_out_of_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_raised),        cmocka_unit_test(test_same_bits),
-        cmocka_unit_test(test_terms_visited), cmocka_unit_test(test_not_prepared),
-        cmocka_unit_test(test_longest_rows),  cmocka_unit_test(test_many_rows),
-        cmocka_unit_test(test_needs),         cmocka_unit_test(test_shared_outputs),
-        cmocka_unit_test(test_certifiers),    cmocka_unit_test(test_threads),
-        cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_raised),       cmocka_unit_test(test_same_bits),    cmocka_unit_test(test_terms_visited),
+        cmocka_unit_test(test_not_prepared), cmocka_unit_test(test_longest_rows), cmocka_unit_test(test_many_rows),
+        cmocka_unit_test(test_needs),        cmocka_unit_test(test_close_bounds), cmocka_unit_test(test_shared_outputs),
+        cmocka_unit_test(test_certifiers),   cmocka_unit_test(test_threads),      cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests_name("prune", tests, NULL, NULL);
 }
