@@ -2,9 +2,9 @@
  *
  * Every function is pure: no allocation, no threads, no errors. Preconditions (checked by the object floor): pointers
  * valid, magnitudes at most LFD_LIMIT (at p = infinity 2^126, where certificates end), p in [1, 1000] or infinity.
- * Sizes may be 0, but for the batch of the ranked kernels. Every instruction set gives the same bits: lanes run over
- * independent results (or over terms of an exact maximum), every sum runs over its index in ascending order, and
- * products are never fused with sums. docs/numerics.md has the rules.
+ * Sizes may be 0, but for the batch of the ranked kernels and what their comment names. Every instruction set gives the
+ * same bits: lanes run over independent results (or over terms of an exact maximum), every sum runs over its index in
+ * ascending order, and products are never fused with sums. docs/numerics.md has the rules.
  *
  * Callers tile: forward kernels over blocks of rows of x and w, lp_backward over column ranges, the scatter kernels
  * over rows of x or rows of w. Tiling never changes a bit. */
@@ -80,15 +80,16 @@ static inline float lfd_raised(float value) {
 }
 
 /* First slices of LFD_HEAD_ROWS rows side by side: a single sample has rows in the lanes. Some rows are settled by
- * fewer ranks, whatever the sample inside the range; rows that need as many are together. */
+ * fewer ranks, whatever the sample inside the range; rows that need as many are together. The last lanes of a group's
+ * last head may have no row: there all is 0, but for the bounds. */
 enum { LFD_HEAD_ROWS = 16 };
 typedef struct lfd_heads {
-    float w[LFD_SLICE][LFD_HEAD_ROWS];
+    float w[LFD_SLICE][LFD_HEAD_ROWS]; /* largest bounds first */
     uint16_t column[LFD_SLICE][LFD_HEAD_ROWS];
     float rest[LFD_HEAD_ROWS];    /* as a slice's, after all ranks */
-    float earlier[LFD_HEAD_ROWS]; /* after ranks of them; both -FLT_MAX in lanes without a row */
+    float earlier[LFD_HEAD_ROWS]; /* after ranks of them; both -infinity without a row */
     int32_t row[LFD_HEAD_ROWS];   /* from the first of the group's */
-    size_t ranks;                 /* that settle these rows inside the range; at most LFD_SLICE */
+    size_t ranks;                 /* that settle these rows inside the range, or LFD_SLICE */
 } lfd_heads;
 
 /* Rows of w, each ranked. Columns beyond the last slice are in w alone. The same slice of all rows lies together: few

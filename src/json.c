@@ -9,8 +9,8 @@
 /* Deepest text of a model file: architecture > layers > layer is 3; one more is let through, and refused by name. */
 #define MAX_DEPTH 4
 
-/* Jansson reads and writes numbers by the thread's locale and rounding mode: it runs in the C locale and the default
- * environment. */
+/* Jansson reads and writes numbers by the thread's locale and rounding mode, which for the C library is x87's too: it
+ * runs in the C locale and the whole default environment. */
 typedef struct surroundings {
     locale_t c_locale, host_locale;
     fenv_t host_environment;

@@ -14,7 +14,7 @@ enum {
 /* Those not settled yet. */
 typedef struct open_rows {
     size_t count;
-    int32_t row[SINGLE_ROWS + RANKED_AHEAD + LANES];
+    int32_t row[SINGLE_ROWS + RANKED_AHEAD];
 } open_rows;
 
 static void open_all(open_rows *open, size_t count) {

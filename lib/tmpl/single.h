@@ -1,9 +1,11 @@
 /* l_inf forward passes of one sample in ranked order (kernels.def): first rows in the lanes, as far as their heads go,
  * then those still open, one slice each at a time. */
 
+_Static_assert(LFD_HEAD_ROWS % LANES == 0 && SINGLE_ROWS % LFD_HEAD_ROWS == 0, "heads are taken whole");
+
 /* ---- rows ---- */
 
-/* Adds the rows that the lanes choose. */
+/* Adds the rows that the lanes choose. The store writes LANES rows, no more than there were lanes so far. */
 LFD_INLINE void list_rows(open_rows *open, vi rows, vm chosen) {
     vi_compress_store(open->row + open->count, rows, chosen);
     open->count += (size_t)__builtin_popcount(vm_bits(chosen));
