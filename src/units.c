@@ -33,10 +33,15 @@ double lfd_previous_double(double value) {
     return value;
 }
 
+/* Without branches: which way a number was rounded is random. */
 float lfd_float_below(double value) {
     float nearest = (float)value;
-    if ((double)nearest <= value) return nearest;
-    return nearest > 0.0f ? lfd_previous_float(nearest) : -lfd_next_float(-nearest);
+    const uint32_t rounded_up = (double)nearest > value;
+    uint32_t bits;
+    memcpy(&bits, &nearest, sizeof bits);
+    bits += (bits >> 31 ? 1u : UINT32_MAX) * rounded_up; /* away from 0 where negative, else towards it */
+    memcpy(&nearest, &bits, sizeof bits);
+    return nearest;
 }
 
 float lfd_float_above(double value) {
