@@ -33,9 +33,10 @@ LFD_INLINE const lfd_slice *slices_at(const lfd_ranked *ranked, size_t k) {
     return ranked->slices + smaller(k, ranked->count - 1) * ranked->stride;
 }
 
-/* Where a quarter of the slices leaves 7 of 8 rows open, whole rows are faster than the others. */
-LFD_INLINE int settles(const open_rows *open, size_t rows, size_t k, size_t count) {
-    return 4 * k < count || 8 * open->count < 7 * rows;
+/* Whether the open ones of rows rows take their k-th slice. Where a quarter of the slices leaves 7 of 8 open, whole
+ * rows are faster than the others. */
+LFD_INLINE int goes_on(const lfd_ranked *ranked, const open_rows *open, size_t rows, size_t k) {
+    return k < ranked->count && open->count > 0 && (4 * k < ranked->count || 8 * open->count < 7 * rows);
 }
 
 /* ---- values ---- */
@@ -90,7 +91,7 @@ static size_t single_rows(const lfd_shape *s, const lfd_ranked *ranked, const lf
                           const float *x, float above, const float *w, float *y) {
     open_rows open;
     size_t terms = single_heads(&open, heads, rows, x, above, y);
-    for (size_t k = 1; k < ranked->count && open.count > 0 && settles(&open, rows, k, ranked->count); ++k)
+    for (size_t k = 1; goes_on(ranked, &open, rows, k); ++k)
         terms += single_slices(&open, slices_at(ranked, k), slices_at(ranked, k + 1), x, above, y);
     for (size_t i = 0; i < open.count; ++i) {
         const size_t r = (size_t)open.row[i];
@@ -206,7 +207,7 @@ static size_t single_interval_rows(const lfd_shape *s, const lfd_ranked *ranked,
                                    const single_interval *x, const float *w, float *yl, float *yu) {
     open_rows open;
     size_t terms = single_interval_heads(&open, heads, rows, x, yl, yu);
-    for (size_t k = 1; k < ranked->count && open.count > 0 && settles(&open, rows, k, ranked->count); ++k)
+    for (size_t k = 1; goes_on(ranked, &open, rows, k); ++k)
         terms += single_interval_slices(&open, slices_at(ranked, k), slices_at(ranked, k + 1), x, yl, yu);
     for (size_t i = 0; i < open.count; ++i) {
         const size_t r = (size_t)open.row[i];
