@@ -127,18 +127,18 @@ static size_t block_count(const operation *op) {
 }
 
 static block block_at(const operation *op, size_t index) {
-    const size_t row = index % op->rows.count * op->rows.step;
+    const size_t rows = index % op->rows.count;
     index /= op->rows.count;
-    const size_t out = index % op->outs.count * op->outs.step;
+    const size_t outs = index % op->outs.count;
     index /= op->outs.count;
-    const size_t channel = index % op->channels.count * op->channels.step;
+    const size_t channels = index % op->channels.count, channel = block_begin(&op->channels, channels);
     const size_t group = index / op->channels.count;
     return (block){
-        .patches = {row, smaller(op->rows.step, op->rows.length - row), group * op->channels.length + channel,
-                    smaller(op->channels.step, op->channels.length - channel)},
+        .patches = {block_begin(&op->rows, rows), block_length(&op->rows, rows), group * op->channels.length + channel,
+                    block_length(&op->channels, channels)},
         .column = channel * kernel_of(op->dims),
-        .out = group * op->outs.length + out,
-        .outs = smaller(op->outs.step, op->outs.length - out),
+        .out = group * op->outs.length + block_begin(&op->outs, outs),
+        .outs = block_length(&op->outs, outs),
     };
 }
 
@@ -308,7 +308,7 @@ static void cut_gradients(operation *op, size_t threads) {
     op->channels = cut_evenly(op->channels.length, groups, threads, least_channels(d), most_channels(d));
     if (!op->grad_w) {
         const cut samples = cut_evenly(d->batch, groups * op->channels.count, threads, 1, d->batch);
-        op->rows = cut_into(op->rows.length, samples.step * positions_of(d));
+        op->rows = (cut){op->rows.length, positions_of(d), samples.count};
     } else if (!op->grad_x) {
         op->outs = cut_evenly(op->outs.length, groups * op->channels.count, threads, 4, op->outs.length);
     }

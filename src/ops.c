@@ -39,22 +39,22 @@ static float *offset(float *array, size_t start) {
  * numbers pass by. Where they do not fit, its rows of w stay as near as they can, and the usually smaller x passes by.
  */
 static int x_stays(const operation *op) {
-    return op->batch.step * op->columns.length * sizeof(float) <= (size_t)1 << 20;
+    return block_length(&op->batch, 0) * op->columns.length * sizeof(float) <= (size_t)1 << 20;
 }
 
 static void run_at(void *data, size_t index) {
     const operation *op = data;
     const lfd_dims *d = op->dims;
     const cut *fast = x_stays(op) ? &op->out : &op->batch, *slow = x_stays(op) ? &op->batch : &op->out;
-    const size_t first = index % fast->count * fast->step;
+    const size_t first = index % fast->count;
     index /= fast->count;
-    const size_t column = index % op->columns.count * op->columns.step;
+    const size_t columns = index % op->columns.count, column = block_begin(&op->columns, columns);
     index /= op->columns.count;
-    const size_t second = index % slow->count * slow->step, group = index / slow->count;
-    const size_t out = x_stays(op) ? first : second, batch = x_stays(op) ? second : first;
+    const size_t second = index % slow->count, group = index / slow->count;
+    const size_t outs = x_stays(op) ? first : second, out = block_begin(&op->out, outs);
+    const size_t samples = x_stays(op) ? second : first, batch = block_begin(&op->batch, samples);
     const tile t = {
-        .shape = {smaller(op->batch.step, op->batch.length - batch),
-                  smaller(op->columns.step, op->columns.length - column), smaller(op->out.step, op->out.length - out),
+        .shape = {block_length(&op->batch, samples), block_length(&op->columns, columns), block_length(&op->out, outs),
                   d->x_stride, d->w_stride, d->y_stride},
         .x = batch * d->x_stride + group * op->columns.length + column,
         .w = (group * op->out.length + out) * d->w_stride + column,

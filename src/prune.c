@@ -35,7 +35,7 @@ size_t lfd_pruned_scratch(size_t batch, size_t n_in, size_t groups) {
 }
 
 static size_t rows_of(const pass *p, size_t block) {
-    return smaller(p->batch.step, p->batch.length - block * p->batch.step);
+    return block_length(&p->batch, block);
 }
 
 /* Of a group: where a block's excesses begin. */
@@ -170,9 +170,11 @@ static size_t run_strips(const pass *p, const tile *t) {
 static void run_tile(void *data, size_t index) {
     pass *p = data;
     const size_t block = index % p->batch.count, part = index / p->batch.count % p->out.count;
-    const size_t group = index / p->batch.count / p->out.count, begin = group * p->out.length + part * p->out.step;
-    const size_t end = begin + smaller(p->out.step, p->out.length - part * p->out.step);
-    const tile t = {.block = block, .group = group, .out = begin, .count = end - begin};
+    const size_t group = index / p->batch.count / p->out.count;
+    const tile t = {.block = block,
+                    .group = group,
+                    .out = group * p->out.length + block_begin(&p->out, part),
+                    .count = block_length(&p->out, part)};
     const size_t visited = p->lanes > 1 ? run_strips(p, &t) : is_short(p) ? run_dense(p, &t) : run_single(p, &t);
     atomic_fetch_add_explicit(&p->visited, visited, memory_order_relaxed);
 }
