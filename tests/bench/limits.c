@@ -19,7 +19,7 @@ static const limit_loops *loops_of(const operands *o) {
     return NULL;
 }
 
-static void (*loop_of(const limit_loops *loops, const lfd_power *power, int which))(limit *l) {
+static limit_loop loop_of(const limit_loops *loops, const lfd_power *power, int which) {
     switch (which) {
     case OPERATOR_LINF: return loops->linf;
     case OPERATOR_LINF_ARGMAX: return loops->argmax;
@@ -38,10 +38,11 @@ limit limit_of(const operands *o, int which) {
         lfd_power_init_backward(&l.power, o->p);
     }
     for (size_t i = 0; i < LIMIT_MOST; ++i) l.x[i] = 1.0f;
-    l.loop = loop_of(loops, &l.power, which);
+    const limit_loop loop = loop_of(loops, &l.power, which);
+    l.loop = loop.run;
     l.columns = (size_t)o->shape.n_in;
-    l.rounds = (size_t)(call_elements / (double)loops->together);
-    l.elements = (double)(l.rounds * loops->together);
+    l.rounds = (size_t)(call_elements / (double)loop.together);
+    l.elements = (double)(l.rounds * loop.together);
     return l;
 }
 

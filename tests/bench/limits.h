@@ -6,7 +6,7 @@
 
 #include "../../lib/kernels.h"
 
-enum { LIMIT_MOST = 6 }; /* independent vectors of a round */
+enum { LIMIT_MOST = 12 }; /* independent vectors of a round, at most */
 
 typedef struct limit {
     void (*loop)(struct limit *l);
@@ -16,11 +16,14 @@ typedef struct limit {
     float x[LIMIT_MOST], result;
 } limit;
 
+typedef struct limit_loop {
+    void (*run)(limit *l);
+    size_t together; /* elements of a round */
+} limit_loop;
+
 /* The loops of one instruction set; those of p by the small integer that it is, 0 for all others. */
 typedef struct limit_loops {
-    size_t together; /* elements of a round */
-    void (*linf)(limit *l), (*argmax)(limit *l), (*bounds)(limit *l);
-    void (*forward[9])(limit *l), (*backward[9])(limit *l);
+    limit_loop linf, argmax, bounds, forward[9], backward[9];
 } limit_loops;
 extern const limit_loops limit_loops_avx2, limit_loops_avx512;
 

@@ -9,40 +9,49 @@
 
 #include "../../lib/tmpl/integer_power.h"
 
-enum { CHAINS = GRADIENT_ROWS_X }; /* independent vectors of a round, so that no result is waited for */
-enum { BLOCK = 32, BLOCKS = 2 };   /* columns that an argmax is searched in, at once; such blocks in L1 */
-_Static_assert((int)CHAINS <= (int)LIMIT_MOST, "limit.x is too short");
+/* Independent vectors of a round: enough that no result is waited for, so few that all stay in registers. */
+enum {
+    CHAINS = GRADIENT_ROWS_X,
+    MAXIMA = LANES > 8 ? 12 : 6, /* of magnitudes */
+    INTERVALS = LANES > 8 ? 6 : 3
+};
+enum { BLOCK = 32, BLOCKS = 2 }; /* columns that an argmax is searched in, at once; such blocks in L1 */
+_Static_assert((int)CHAINS <= (int)LIMIT_MOST && (int)MAXIMA <= (int)LIMIT_MOST, "limit.x is too short");
 
 /* The compiler forgets what it knows of a vector, and computes each round anew. */
 #define FORGET(v) __asm__ volatile("" : "+x"(v))
 
-static void fill(vf *vectors, float a) {
-    for (size_t c = 0; c < CHAINS; ++c) vectors[c] = vf_set(a);
+static void fill(vf *vectors, size_t count, float a) {
+    for (size_t c = 0; c < count; ++c) vectors[c] = vf_set(a);
 }
 
 /* So that the compiler does not leave out what computed them. */
-static void use(limit *l, const vf *results) {
+static void use(limit *l, const vf *results, size_t count) {
     float lanes[LANES];
-    for (size_t c = 0; c < CHAINS; ++c) {
+    for (size_t c = 0; c < count; ++c) {
         vf_store(lanes, results[c]);
         l->result += lanes[0];
     }
 }
 
-static void linf(limit *l) {
-    vf most[CHAINS], w = vf_set(0.5f);
-    fill(most, 0.0f);
-    for (size_t r = 0; r < l->rounds; ++r) {
+static void raise_maxima(limit *l, size_t rounds) {
+    vf most[MAXIMA], w = vf_set(0.5f);
+    fill(most, MAXIMA, 0.0f);
+    for (size_t r = 0; r < rounds; ++r) {
         FORGET(w);
         LFD_UNROLL
-        for (size_t c = 0; c < CHAINS; ++c) most[c] = vf_max_magnitude(most[c], vf_number_minus(l->x[c], w));
+        for (size_t c = 0; c < MAXIMA; ++c) most[c] = vf_max_magnitude(most[c], vf_number_minus(l->x[c], w));
     }
-    use(l, most);
+    use(l, most, MAXIMA);
+}
+
+static void linf(limit *l) {
+    raise_maxima(l, l->rounds);
 }
 
 /* The lowest column that attains each maximum, in the block of columns that raised it last. */
 static void search(limit *l, const float *x, const float *w, const vf *most, uint16_t (*hits)[LANES]) {
-    for (size_t c = 0; c < CHAINS; ++c) {
+    for (size_t c = 0; c < MAXIMA; ++c) {
         float maxima[LANES];
         int32_t columns[LANES];
         vf_store(maxima, most[c]);
@@ -64,43 +73,43 @@ static void search(limit *l, const float *x, const float *w, const vf *most, uin
 /* As linf; after each block of columns the maxima that rose are marked with its number, and a search follows when an
  * output's columns are through. */
 static void argmax(limit *l) {
-    vf most[CHAINS], w = vf_set(0.5f);
-    uint16_t hits[CHAINS][LANES] = {{0}};
+    vf most[MAXIMA], w = vf_set(0.5f);
+    uint16_t hits[MAXIMA][LANES] = {{0}};
     float x_row[BLOCKS * BLOCK] = {1.0f}, w_row[BLOCKS * BLOCK] = {0.5f};
     size_t block = 0;
-    fill(most, 0.0f);
+    fill(most, MAXIMA, 0.0f);
     for (size_t r = 0; r < l->rounds; r += BLOCK, ++block) {
-        vf before[CHAINS];
-        for (size_t c = 0; c < CHAINS; ++c) before[c] = most[c];
+        vf before[MAXIMA];
+        for (size_t c = 0; c < MAXIMA; ++c) before[c] = most[c];
         for (size_t i = 0; i < BLOCK; ++i) {
             FORGET(w);
             LFD_UNROLL
-            for (size_t c = 0; c < CHAINS; ++c) most[c] = vf_max_magnitude(most[c], vf_number_minus(l->x[c], w));
+            for (size_t c = 0; c < MAXIMA; ++c) most[c] = vf_max_magnitude(most[c], vf_number_minus(l->x[c], w));
         }
         LFD_UNROLL
-        for (size_t c = 0; c < CHAINS; ++c) mark_lanes(hits[c], vf_less(before[c], most[c]), (int32_t)block);
+        for (size_t c = 0; c < MAXIMA; ++c) mark_lanes(hits[c], vf_less(before[c], most[c]), (int32_t)block);
         if ((block + 1) * BLOCK < l->columns) continue;
         search(l, x_row, w_row, most, hits);
         block = 0;
     }
-    use(l, most);
+    use(l, most, MAXIMA);
 }
 
 static void bounds(limit *l) {
-    vf highest[CHAINS], lowest[CHAINS], w = vf_set(0.5f);
-    fill(highest, 0.0f);
-    fill(lowest, -0.0f);
+    vf highest[INTERVALS], lowest[INTERVALS], w = vf_set(0.5f);
+    fill(highest, INTERVALS, 0.0f);
+    fill(lowest, INTERVALS, -0.0f);
     for (size_t r = 0; r < l->rounds; ++r) {
         FORGET(w);
         LFD_UNROLL
-        for (size_t c = 0; c < CHAINS; ++c) {
+        for (size_t c = 0; c < INTERVALS; ++c) {
             vf t1 = vf_minus_number(w, l->x[c]), t2 = vf_number_minus(l->x[c], w);
             highest[c] = vf_highest(highest[c], t1, t2);
             lowest[c] = vf_lowest(lowest[c], t1, t2);
         }
     }
-    use(l, highest);
-    use(l, lowest);
+    use(l, highest, INTERVALS);
+    use(l, lowest, INTERVALS);
 }
 
 /* term[c] <- x - w, or, where no small integer has a kernel of its own, that as powers() takes it. */
@@ -117,8 +126,8 @@ LFD_INLINE void forward(limit *l, int n) {
     const power_pieces pieces = power_load(&l->power.forward);
     vf sum[CHAINS], term[CHAINS], w = vf_set(0.5f);
     const vf inverse = vf_set(l->power.forward.scale);
-    fill(sum, 0.0f);
-    if (n == 0) linf(l);
+    fill(sum, CHAINS, 0.0f);
+    if (n == 0) raise_maxima(l, l->rounds * CHAINS / MAXIMA);
     for (size_t r = 0; r < l->rounds; ++r) {
         FORGET(w);
         differences(l, n, w, inverse, term);
@@ -126,7 +135,7 @@ LFD_INLINE void forward(limit *l, int n) {
         LFD_UNROLL
         for (size_t c = 0; c < CHAINS; ++c) sum[c] = vf_add(sum[c], term[c]);
     }
-    use(l, sum);
+    use(l, sum, CHAINS);
 }
 
 /* Both gradients; small integers in plain products, as lp_backward.h computes them. */
@@ -134,7 +143,7 @@ LFD_INLINE void backward(limit *l, int n) {
     const power_pieces pieces = power_load(&l->power.backward);
     vf grad_x[CHAINS], grad_w[2], term[CHAINS], w = vf_set(0.5f);
     const vf inverse = vf_set(l->power.backward.scale), grad_y = vf_set(l->x[0]);
-    fill(grad_x, 0.0f);
+    fill(grad_x, CHAINS, 0.0f);
     grad_w[0] = grad_w[1] = w;
     for (size_t r = 0; r < l->rounds; ++r) {
         FORGET(w);
@@ -148,7 +157,7 @@ LFD_INLINE void backward(limit *l, int n) {
         }
     }
     grad_x[0] = vf_add(grad_x[0], vf_add(grad_w[0], grad_w[1]));
-    use(l, grad_x);
+    use(l, grad_x, CHAINS);
 }
 
 #define BOTH_OF(n)                                                                                                     \
@@ -168,11 +177,15 @@ BOTH_OF(6)
 BOTH_OF(7)
 BOTH_OF(8)
 
+#define FORWARD(n)                                                                                                     \
+    { forward_##n, CHAINS *LANES }
+#define BACKWARD(n)                                                                                                    \
+    { backward_##n, CHAINS *LANES }
 const limit_loops LIMIT_LOOPS = {
-    CHAINS * LANES,
-    linf,
-    argmax,
-    bounds,
-    {forward_0, forward_1, forward_2, forward_3, forward_4, forward_5, forward_6, forward_7, forward_8},
-    {backward_0, backward_1, backward_2, backward_3, backward_4, backward_5, backward_6, backward_7, backward_8},
+    {linf, MAXIMA *LANES},
+    {argmax, MAXIMA *LANES},
+    {bounds, INTERVALS *LANES},
+    {FORWARD(0), FORWARD(1), FORWARD(2), FORWARD(3), FORWARD(4), FORWARD(5), FORWARD(6), FORWARD(7), FORWARD(8)},
+    {BACKWARD(0), BACKWARD(1), BACKWARD(2), BACKWARD(3), BACKWARD(4), BACKWARD(5), BACKWARD(6), BACKWARD(7),
+     BACKWARD(8)},
 };
