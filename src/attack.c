@@ -77,13 +77,7 @@ static int broken(const attack *a, size_t index) {
 }
 
 static sample look_at(const linfdist_model *model, const float *outputs, int32_t label) {
-    const double sign = lfd_model_sign(model);
-    sample s = {.margin = INFINITY, .predicted = lfd_model_winner(model, outputs)};
-    for (int64_t j = 0; j < model->classes; ++j) {
-        const double gap = sign * ((double)outputs[j] - (double)outputs[label]);
-        if (j != label && gap < s.margin) s.margin = gap;
-    }
-    return s;
+    return (sample){.margin = lfd_model_margin(model, outputs, label), .predicted = lfd_model_winner(model, outputs)};
 }
 
 /* Keeps those iterates of the open rows, whose outputs at p = infinity are at hand, that are worse than all before.

@@ -84,6 +84,14 @@ static linfdist_status check_growth(const linfdist_model *model) {
     return LINFDIST_OK;
 }
 
+static void prepare(linfdist_certifier *certifier) {
+    const lfd_error_text kept = lfd_error_keep();
+    certifier->prepared = lfd_prepare(certifier->snapshot);
+    if (certifier->prepared) return;
+    lfd_error_restore(&kept);
+    lfd_warn(certifier->context, "no memory to prepare a certifier: its certificates take longer");
+}
+
 linfdist_status lfd_certifier_create(const linfdist_model *model, int prepared, linfdist_certifier **certifier) {
     void *memory;
     LFD_REQUIRE(model);
@@ -99,9 +107,7 @@ linfdist_status lfd_certifier_create(const linfdist_model *model, int prepared, 
         return status;
     }
     made->context = made->snapshot->context;
-    if (prepared) made->prepared = lfd_prepare(made->snapshot);
-    if (prepared && !made->prepared)
-        lfd_warn(made->context, "no memory to prepare a certifier: its certificates take longer");
+    if (prepared) prepare(made);
     *certifier = made;
     return LINFDIST_OK;
 }
@@ -121,13 +127,8 @@ void linfdist_certifier_destroy(linfdist_certifier *certifier) {
 /* ---- predictions ---- */
 
 static void rank(sample *s, const linfdist_model *model, const float *outputs) {
-    const double sign = lfd_model_sign(model);
     s->predicted = lfd_model_winner(model, outputs);
-    s->margin = DBL_MAX;
-    for (int64_t j = 0; j < model->classes; ++j) {
-        double gap = sign * ((double)outputs[j] - (double)outputs[s->predicted]);
-        if (j != s->predicted && gap < s->margin) s->margin = gap;
-    }
+    s->margin = lfd_model_margin(model, outputs, s->predicted);
 }
 
 static void normalize_task(void *data, size_t index) {

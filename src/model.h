@@ -105,6 +105,8 @@ int lfd_model_sign(const linfdist_model *model);
 int lfd_model_lipschitz(const linfdist_model *model);
 /* The class that wins: the lowest index of the smallest distance or largest logit. */
 int32_t lfd_model_winner(const linfdist_model *model, const float *outputs);
+/* By how much every other class is behind label at least; negative where one is ahead. */
+double lfd_model_margin(const linfdist_model *model, const float *outputs, int32_t label);
 /* z_j = factor * output_j: -scalar for distances, 1 for logits. */
 double lfd_model_logit_factor(const linfdist_model *model);
 /* The scalar's value: 1 when it is not learned. */

@@ -1,4 +1,5 @@
 /* What a model shows: sizes, layers, tensors by index and name, data statistics. */
+#include <float.h>
 #include <math.h>
 #include <stddef.h>
 #include <string.h>
@@ -70,6 +71,16 @@ int32_t lfd_model_winner(const linfdist_model *model, const float *outputs) {
     for (int64_t j = 1; j < model->classes; ++j)
         if (smallest ? outputs[j] < outputs[best] : outputs[j] > outputs[best]) best = j;
     return (int32_t)best;
+}
+
+double lfd_model_margin(const linfdist_model *model, const float *outputs, int32_t label) {
+    const double sign = lfd_model_sign(model);
+    double margin = DBL_MAX;
+    for (int64_t j = 0; j < model->classes; ++j) {
+        const double gap = sign * ((double)outputs[j] - (double)outputs[label]);
+        if (j != label && gap < margin) margin = gap;
+    }
+    return margin;
 }
 
 double lfd_model_logit_factor(const linfdist_model *model) {

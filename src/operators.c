@@ -96,17 +96,12 @@ linfdist_status lfd_check_intervals(linfdist_context *context, const float *x_lo
                                     size_t columns, size_t stride) {
     LFD_TRY(lfd_check_matrix(context, x_lower, rows, columns, stride, "x_lower"));
     LFD_TRY(lfd_check_matrix(context, x_upper, rows, columns, stride, "x_upper"));
+    const size_t found = lfd_first_inverted(context, x_lower, x_upper, rows, columns, stride);
+    if (found == SIZE_MAX) return LINFDIST_OK;
     char low[32], high[32];
-    for (size_t b = 0; b < rows; ++b)
-        for (size_t i = 0; i < columns; ++i) {
-            const float lower = x_lower[b * stride + i], upper = x_upper[b * stride + i];
-            if (lower <= upper) continue;
-            return lfd_fail(LINFDIST_ERROR_INVERTED_INTERVAL,
-                            "x_lower is %s, above x_upper %s, at row %llu, column %llu",
-                            lfd_format_double(low, (double)lower), lfd_format_double(high, (double)upper),
-                            (unsigned long long)b, (unsigned long long)i);
-        }
-    return LINFDIST_OK;
+    return lfd_fail(LINFDIST_ERROR_INVERTED_INTERVAL, "x_lower is %s, above x_upper %s, at row %llu, column %llu",
+                    lfd_format_double(low, (double)x_lower[found]), lfd_format_double(high, (double)x_upper[found]),
+                    (unsigned long long)(found / stride), (unsigned long long)(found % stride));
 }
 
 static linfdist_status check_both(const void *first, const void *second, const char *first_name,

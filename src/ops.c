@@ -387,13 +387,18 @@ void lfd_adam_apply(linfdist_context *context, const lfd_adam *adam, size_t n, c
     lfd_parallel_for(context, adam_block, &job, (n + ELEMENT_BLOCK - 1) / ELEMENT_BLOCK);
 }
 
-typedef struct check_job {
+typedef struct check_job check_job;
+/* The first column of the row at an offset that fails, or as many as there are. */
+typedef size_t check_row_fn(const check_job *job, size_t row);
+
+struct check_job {
+    check_row_fn *check_row;
     const lfd_kernels *kernels;
-    const float *x;
+    const float *x, *upper;
     size_t rows, columns, stride, step; /* rows of a task */
     float low, high;
-    atomic_size_t first; /* lowest offset of a number outside, SIZE_MAX for none */
-} check_job;
+    atomic_size_t first; /* lowest offset that fails, SIZE_MAX for none */
+};
 
 static void lower_to(atomic_size_t *lowest, size_t value) {
     size_t seen = atomic_load(lowest);
@@ -404,27 +409,52 @@ static void check_rows(void *data, size_t index) {
     check_job *job = data;
     const size_t last = smaller((index + 1) * job->step, job->rows);
     for (size_t row = index * job->step; row < last; ++row) {
-        const size_t column =
-            job->kernels->first_outside(job->columns, job->low, job->high, job->x + row * job->stride);
+        const size_t column = job->check_row(job, row * job->stride);
         if (column == job->columns) continue;
         lower_to(&job->first, row * job->stride + column);
         return;
     }
 }
 
+static size_t first_failing(linfdist_context *context, check_job *job) {
+    job->step = job->columns < ELEMENT_BLOCK ? ELEMENT_BLOCK / job->columns : 1;
+    atomic_init(&job->first, SIZE_MAX);
+    lfd_parallel_for(context, check_rows, job, (job->rows + job->step - 1) / job->step);
+    return atomic_load(&job->first);
+}
+
+static size_t first_outside(const check_job *job, size_t row) {
+    return job->kernels->first_outside(job->columns, job->low, job->high, job->x + row);
+}
+
 size_t lfd_first_outside(linfdist_context *context, const float *x, size_t rows, size_t columns, size_t stride,
                          float low, float high) {
-    check_job job = {.kernels = context ? context->kernels : lfd_kernels_for(LFD_ISA_REF),
+    check_job job = {.check_row = first_outside,
+                     .kernels = context ? context->kernels : lfd_kernels_for(LFD_ISA_REF),
                      .x = x,
                      .rows = rows,
                      .columns = columns,
                      .stride = stride,
-                     .step = columns < ELEMENT_BLOCK ? ELEMENT_BLOCK / columns : 1,
                      .low = low,
                      .high = high};
-    atomic_init(&job.first, SIZE_MAX);
-    lfd_parallel_for(context, check_rows, &job, (rows + job.step - 1) / job.step);
-    return atomic_load(&job.first);
+    return first_failing(context, &job);
+}
+
+static size_t first_inverted(const check_job *job, size_t row) {
+    size_t column = 0;
+    while (column < job->columns && job->x[row + column] <= job->upper[row + column]) ++column;
+    return column;
+}
+
+size_t lfd_first_inverted(linfdist_context *context, const float *x_lower, const float *x_upper, size_t rows,
+                          size_t columns, size_t stride) {
+    check_job job = {.check_row = first_inverted,
+                     .x = x_lower,
+                     .upper = x_upper,
+                     .rows = rows,
+                     .columns = columns,
+                     .stride = stride};
+    return first_failing(context, &job);
 }
 
 static linfdist_status check_magnitudes(linfdist_context *context, const float *x, size_t rows, size_t columns,

@@ -62,6 +62,10 @@ linfdist_status lfd_check_decay_rate(double lr, double weight_decay);
 size_t lfd_first_outside(linfdist_context *context, const float *x, size_t rows, size_t columns, size_t stride,
                          float low, float high);
 
+/* Offset of the first lower end above its upper one, SIZE_MAX for none. */
+size_t lfd_first_inverted(linfdist_context *context, const float *x_lower, const float *x_upper, size_t rows,
+                          size_t columns, size_t stride);
+
 /* Every number finite and at most LFD_LIMIT in magnitude; the message names the array, row and column. context
  * as above. */
 linfdist_status lfd_check_matrix(linfdist_context *context, const float *x, size_t rows, size_t columns, size_t stride,

@@ -50,18 +50,20 @@ static int64_t first_kept(const linfdist_run *run) {
     return run->kind == LINFDIST_RUN_TRAINING && split < count ? split : count + 1;
 }
 
-/* Every signal in the pairs. */
+/* Every signal in the pairs. An ascent has no bounds: it needs the one that gradients pass through. */
 static linfdist_status allocate_pairs(linfdist_run *run) {
     const size_t width = widest(run->model, 0), classes = (size_t)run->model->classes;
     const int64_t count = run->model->layer_count;
-    lfd_signal pairs[2];
+    const int bounded = run->kind != LFD_RUN_ASCENT;
+    lfd_signal pairs[2] = {{0}};
     for (int i = 0; i < 2; ++i) {
         LFD_TRY(take(run, run->max_batch, width, "lower bounds", &pairs[i].lower));
-        LFD_TRY(take(run, run->max_batch, width, "upper bounds", &pairs[i].upper));
+        if (bounded) LFD_TRY(take(run, run->max_batch, width, "upper bounds", &pairs[i].upper));
         pairs[i].value = pairs[i].lower;
         run->grads[i].value = pairs[i].lower;
     }
     for (int64_t i = 0; i < count; ++i) run->plain[i] = pairs[i % 2];
+    if (!bounded) return LINFDIST_OK;
     LFD_TRY(take(run, run->max_batch, classes, "lower bounds", &run->plain[count].lower));
     return take(run, run->max_batch, classes, "upper bounds", &run->plain[count].upper);
 }

@@ -38,8 +38,7 @@ static linfdist_status check_unused(const linfdist_layer *layer, const char *fie
 }
 
 static linfdist_status check_fields(const linfdist_layer *layer, const struct lfd_layer_ops *ops) {
-    if (layer->n_out != 0 && (ops->window || ops->check == lfd_layer_check_elementwise))
-        return check_unused(layer, "n_out", layer->n_out, 0);
+    if (layer->n_out != 0 && (ops->window || ops->elementwise)) return check_unused(layer, "n_out", layer->n_out, 0);
     if (ops->window) return LINFDIST_OK;
     LFD_TRY(check_unused(layer, "out_channels", layer->out_channels, 0));
     LFD_TRY(check_unused(layer, "kernel_h", layer->kernel_h, 3));

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static _Thread_local char last_error[512];
+static _Thread_local lfd_error_text last_error;
 
 /* Messages quote names and paths of the caller; one line must stay one line. */
 static void keep_to_one_line(char *text) {
@@ -16,19 +16,27 @@ static void keep_to_one_line(char *text) {
 
 linfdist_status lfd_fail(linfdist_status status, const char *format, ...) {
     /* The arguments may quote the previous message, so it must not be overwritten while it is read. */
-    char text[sizeof last_error];
+    char text[sizeof last_error.text];
     va_list arguments;
     va_start(arguments, format);
     int length = vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
     if (length < 0) text[0] = '\0';
     keep_to_one_line(text);
-    memcpy(last_error, text, sizeof last_error);
+    memcpy(last_error.text, text, sizeof text);
     return status;
 }
 
-const char *linfdist_last_error(void) {
+lfd_error_text lfd_error_keep(void) {
     return last_error;
+}
+
+void lfd_error_restore(const lfd_error_text *kept) {
+    last_error = *kept;
+}
+
+const char *linfdist_last_error(void) {
+    return last_error.text;
 }
 
 const char *linfdist_status_string(linfdist_status status) {

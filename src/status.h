@@ -14,6 +14,13 @@ linfdist_status lfd_fail(linfdist_status status, const char *format, ...)
 #endif
     ;
 
+/* The text of linfdist_last_error, to put back after a failure that is none for the caller. */
+typedef struct lfd_error_text {
+    char text[512];
+} lfd_error_text;
+lfd_error_text lfd_error_keep(void);
+void lfd_error_restore(const lfd_error_text *kept);
+
 /* "0.3", "inf", "nan": shortest of 9 significant digits, '.' in every locale. Returns buffer. */
 const char *lfd_format_double(char buffer[32], double value);
 

@@ -61,6 +61,7 @@ const struct lfd_layer_ops lfd_layer_bias = {
     .label = "bias",
     .tensor_count = 1,
     .lipschitz = 1,
+    .elementwise = 1,
     .check = lfd_layer_check_elementwise,
     .describe = describe,
     .forward = forward,

@@ -35,7 +35,8 @@ struct lfd_layer_ops {
     int lipschitz;  /* at p = infinity no output moves by more than the largest move of an input, so that the outputs
                        -+ eps bound what inputs within eps can do */
     int window;     /* a convolution: the spec has kernel, stride, padding, dilation and output channels */
-    int exact_at_p; /* bounds exist at p = infinity alone */
+    int elementwise; /* as many outputs as inputs: n_out is not asked for */
+    int exact_at_p;  /* bounds exist at p = infinity alone */
     /* Fills spec->out and spec->n_out from spec->in and the parameters, which may be hostile: SHAPE or INVALID_ARGUMENT
      * unless they make a layer. Everything below may rely on it. spec->n_out is 0 where it follows from the rest. */
     linfdist_status (*check)(lfd_layer_spec *spec);

@@ -80,6 +80,7 @@ const struct lfd_layer_ops lfd_layer_mean_shift = {
     .label = "mean_shift",
     .tensor_count = 1,
     .lipschitz = 1,
+    .elementwise = 1,
     .check = lfd_layer_check_elementwise,
     .describe = describe,
     .workspace = workspace,

@@ -172,7 +172,8 @@ static void test_bad_arguments(void **state) {
     linfdist_model_destroy(model);
 }
 
-/* Every allocation fails in turn, of the certifier and of its calls. Preparing layers may fail unnoticed. */
+/* Every allocation fails in turn, of the certifier and of its calls. Preparing layers may fail unnoticed, without a
+ * trace in the last error. */
 static void test_out_of_memory(void **state) {
     long failures = 0, refused = 0, calls;
     (void)state;
@@ -183,7 +184,10 @@ static void test_out_of_memory(void **state) {
         linfdist_certifier *c = NULL;
         float x[N_IN] = {0}, radius = -1.0f;
         memory.failing_call = memory.calls + ++failures;
+        char before[512];
+        strcpy(before, linfdist_last_error());
         linfdist_status status = linfdist_certifier_create(model, &c);
+        if (status == LINFDIST_OK) assert_string_equal(linfdist_last_error(), before);
         if (status == LINFDIST_OK) status = linfdist_certify(c, INTERVAL, x, N_IN, 1, NULL, NULL, &radius);
         assert_true(status == LINFDIST_OK || (status == LINFDIST_ERROR_OUT_OF_MEMORY && radius == -1.0f));
         refused += status != LINFDIST_OK;

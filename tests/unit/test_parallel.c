@@ -226,6 +226,22 @@ static void test_floating_point_environment(void **state) {
     }
 }
 
+/* Neither do intervals of subnormal numbers look like points to a host that takes those for 0. */
+static void test_subnormal_intervals(void **state) {
+    const float lower[2] = {0, 2e-40f}, upper[2] = {1e-40f, 1e-40f}, w[2] = {0, 0};
+    float y_lower = 0, y_upper = 0;
+    linfdist_context *context = make_context(1, NULL);
+    linfdist_distance_shape shape;
+    (void)state;
+    expect_ok(linfdist_distance_shape_init(&shape, sizeof shape, 1, 2, 1));
+    set_environment();
+    const linfdist_status status =
+        linfdist_bounds_forward(context, &shape, lower, upper, w, &y_lower, &y_upper, NULL, NULL);
+    fesetenv(FE_DFL_ENV);
+    expect_error(status, LINFDIST_ERROR_INVERTED_INTERVAL, "row 0, column 1");
+    linfdist_context_destroy(context);
+}
+
 /* Waits for a child that must end by itself with exit status 0; its alarm kills it if it hangs. */
 static void expect_child_to_finish(pid_t child) {
     int status = -1;
@@ -325,6 +341,7 @@ int main(void) {
         cmocka_unit_test(test_host_executor),
         cmocka_unit_test(test_host_threads_give_the_same_bits),
         cmocka_unit_test(test_floating_point_environment),
+        cmocka_unit_test(test_subnormal_intervals),
         cmocka_unit_test(test_fork),
         cmocka_unit_test(test_fork_while_the_pool_works),
         cmocka_unit_test(test_threads_that_cannot_start),
