@@ -111,8 +111,8 @@ typedef struct lfd_kernels {
 /* Instruction sets, worst to best. */
 enum { LFD_ISA_REF, LFD_ISA_AVX2, LFD_ISA_AVX512, LFD_ISA_COUNT };
 
-/* Table of an instruction set, or NULL where this build or this machine lacks it. Entries an instruction set does not
- * override are the reference's. Safe to call from any thread; the result never changes. */
+/* Table of an instruction set, or NULL where this build or this machine lacks it. Safe to call from any thread; the
+ * result never changes. */
 const lfd_kernels *lfd_kernels_for(int isa);
 /* Best instruction set this machine and build have. */
 int lfd_isa_best(void);

@@ -1,5 +1,5 @@
 /* Transcendentals in double with the same bits everywhere: plain IEEE operations in a fixed order, no libm. Accurate to
- * a few units in the last place (tests/test_math.c states and checks the bounds). */
+ * a few units in the last place (tests/kernels/test_math.c states and checks the bounds). */
 #ifndef LFD_MATH_H
 #define LFD_MATH_H
 

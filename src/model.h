@@ -1,6 +1,6 @@
-/* Model internals. The model is a sequence of layers; nothing outside src/layers/ knows a layer by name: the run, the
- * optimizer, the certifier and the model files walk the layers through struct lfd_layer_ops and the tensors through
- * the model's list. */
+/* Model internals. The model is a sequence of layers; nothing outside src/layers/ but nets.c knows a layer by name: the
+ * run, the optimizer, the certifier and the model files walk the layers through struct lfd_layer_ops and the tensors
+ * through the model's list. */
 #ifndef LFD_MODEL_H
 #define LFD_MODEL_H
 

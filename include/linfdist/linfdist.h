@@ -106,8 +106,8 @@ typedef void (*linfdist_free_fn)(void *user, void *memory);
 /* level: 0 information, 1 warning. The message is finished text without a newline, valid during the call. */
 typedef void (*linfdist_log_fn)(void *user, int32_t level, const char *message);
 /* A host executor: call task(data, i) once for every i in [0, count), on any threads, and return when all are done.
- * It may be called from several threads at once. Tasks use about 180 KiB of stack: give their threads, or fibers, 256.
- */
+ * It may be called from several threads at once, and in the default floating-point environment instead of the host's.
+ * Tasks use about 180 KiB of stack: give their threads, or fibers, 256. */
 typedef void (*linfdist_task_fn)(void *data, size_t index);
 typedef void (*linfdist_parallel_for_fn)(void *user, linfdist_task_fn task, void *data, size_t count);
 
