@@ -158,9 +158,7 @@ static linfdist_status read_options(lfd_json *json, linfdist_adam_options *optio
     LFD_TRY(lfd_json_read_number(lfd_json_member(json, "epsilon"), "optimizer", "epsilon", &options->epsilon));
     const size_t known = lfd_json_member(json, "weight_decay") ? 7 : 5;
     if (known == 7) LFD_TRY(read_decay(json, options));
-    if (lfd_json_size(json) == known) return LINFDIST_OK;
-    return lfd_fail(LINFDIST_ERROR_UNSUPPORTED, "optimizer has %zu fields, this library knows %zu", lfd_json_size(json),
-                    known);
+    return lfd_json_check_size(json, known, "optimizer");
 }
 
 static linfdist_status read_moment(linfdist_context *context, const lfd_safetensors *file, const lfd_tensor *tensor,

@@ -119,6 +119,12 @@ size_t lfd_json_size(lfd_json *json) {
     return json_is_object(json) ? json_object_size(json) : json_array_size(json);
 }
 
+linfdist_status lfd_json_check_size(lfd_json *object, size_t known, const char *what) {
+    if (lfd_json_size(object) <= known) return LINFDIST_OK;
+    return lfd_fail(LINFDIST_ERROR_UNSUPPORTED, "%s has %zu fields, this library knows %zu", what,
+                    lfd_json_size(object), known);
+}
+
 /* One wording for every value that is not what it should be. */
 static linfdist_status expect(const lfd_json *json, int fits, const char *what, const char *field,
                               const char *expected) {

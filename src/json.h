@@ -24,6 +24,8 @@ lfd_json *lfd_json_member(lfd_json *object, const char *key);
 lfd_json *lfd_json_element(lfd_json *array, size_t index);
 /* Members or elements; 0 for anything else. */
 size_t lfd_json_size(lfd_json *json);
+/* UNSUPPORTED for more members than known: one this library does not know could change what the others mean. */
+linfdist_status lfd_json_check_size(lfd_json *object, size_t known, const char *what);
 
 /* The value itself, or FORMAT with "<what>: <field> is ...". json may be NULL: then it is missing. */
 linfdist_status lfd_json_read_object(lfd_json *json, const char *what, const char *field);

@@ -33,11 +33,8 @@ static int64_t features_of(const lfd_extent *extent) {
 
 /* Completes the spec for what the layers before it put out. */
 static linfdist_status resolve_layer(lfd_layer_spec *spec, int64_t index, const lfd_extent *in) {
-    LFD_TRY(lfd_layer_check_name(spec->name, sizeof spec->name, index));
-    const struct lfd_layer_ops *ops = lfd_layer_find(spec->kind);
-    if (!ops) {
-        return lfd_fail(LINFDIST_ERROR_INVALID_ARGUMENT, "layer %s: unknown kind %d", spec->name, (int)spec->kind);
-    }
+    const struct lfd_layer_ops *ops;
+    LFD_TRY(lfd_layer_look_up(spec->name, sizeof spec->name, spec->kind, index, &ops));
     const int64_t features = features_of(in);
     if (spec->n_in != 0 && spec->n_in != features) {
         return lfd_fail(LINFDIST_ERROR_SHAPE, "layer %s (%s): n_in is %lld, but %lld features reach it", spec->name,

@@ -144,13 +144,6 @@ linfdist_status lfd_header_format(lfd_json *metadata, const char **format) {
     return LINFDIST_OK;
 }
 
-/* A field this library does not know could change what the others mean. */
-static linfdist_status check_members(lfd_json *object, size_t known, const char *what) {
-    if (lfd_json_size(object) <= known) return LINFDIST_OK;
-    return lfd_fail(LINFDIST_ERROR_UNSUPPORTED, "%s has %zu fields, this library knows %zu", what,
-                    lfd_json_size(object), known);
-}
-
 /* Kinds are numbered from 1 without gaps. */
 static linfdist_status read_kind(const char *word, lfd_layer_spec *spec) {
     const struct lfd_layer_ops *ops;
@@ -166,12 +159,12 @@ static linfdist_status read_outputs(lfd_json *json, lfd_architecture *a) {
     const char *word;
     lfd_json *member = lfd_json_member(json, "outputs");
     a->outputs = LINFDIST_OUTPUTS_DISTANCES;
-    if (!member) return check_members(json, 6, "architecture");
+    if (!member) return lfd_json_check_size(json, 6, "architecture");
     LFD_TRY(lfd_json_read_string(member, "architecture", "outputs", &word));
     if (strcmp(word, OUTPUTS_LOGITS_WORD) != 0)
         return lfd_fail(LINFDIST_ERROR_UNSUPPORTED, "outputs are \"%.64s\", which this library does not know", word);
     a->outputs = LINFDIST_OUTPUTS_LOGITS;
-    return check_members(json, 7, "architecture");
+    return lfd_json_check_size(json, 7, "architecture");
 }
 
 static linfdist_status read_window(lfd_json *json, const char *name, lfd_window *window) {
@@ -203,9 +196,9 @@ static linfdist_status read_layer(lfd_json *json, lfd_layer_spec *spec) {
     LFD_TRY(read_features(json, name, "n_in", &spec->n_in));
     LFD_TRY(read_features(json, name, "n_out", &spec->n_out));
     LFD_TRY(lfd_json_read_count(lfd_json_member(json, "groups"), name, "groups", &spec->groups));
-    if (!lfd_layer_find(spec->kind)->window) return check_members(json, 5, "a layer");
+    if (!lfd_layer_find(spec->kind)->window) return lfd_json_check_size(json, 5, "a layer");
     LFD_TRY(read_window(json, name, &spec->window));
-    return check_members(json, 5 + WINDOW_FIELDS, "a layer");
+    return lfd_json_check_size(json, 5 + WINDOW_FIELDS, "a layer");
 }
 
 static linfdist_status read_architecture(const linfdist_context *context, lfd_json *json, lfd_architecture *a) {
@@ -248,7 +241,7 @@ static linfdist_status read_statistics(lfd_json *json, double *mean, linfdist_st
     LFD_TRY(lfd_json_read_number(lfd_json_member(json, "std"), "statistics", "std", &statistics->std));
     LFD_TRY(lfd_json_read_number(lfd_json_member(json, "low"), "statistics", "low", &statistics->low));
     LFD_TRY(lfd_json_read_number(lfd_json_member(json, "high"), "statistics", "high", &statistics->high));
-    return check_members(json, 4, "statistics");
+    return lfd_json_check_size(json, 4, "statistics");
 }
 
 linfdist_status lfd_header_statistics(lfd_json *metadata, linfdist_model *model) {

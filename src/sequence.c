@@ -54,10 +54,8 @@ static linfdist_status read_layer(const void *given, int64_t index, lfd_layer_sp
     LFD_TRY(lfd_options_read(&layer, sizeof layer, sizeof layer, given, lfd_indexed(name, "layers", index)));
     if (!layer.name)
         return lfd_fail(LINFDIST_ERROR_INVALID_ARGUMENT, "the name of layers[%lld] is NULL", (long long)index);
-    LFD_TRY(lfd_layer_check_name(layer.name, sizeof spec->name, index));
-    const struct lfd_layer_ops *ops = lfd_layer_find(layer.kind);
-    if (!ops)
-        return lfd_fail(LINFDIST_ERROR_INVALID_ARGUMENT, "layer %s: unknown kind %d", layer.name, (int)layer.kind);
+    const struct lfd_layer_ops *ops;
+    LFD_TRY(lfd_layer_look_up(layer.name, sizeof spec->name, layer.kind, index, &ops));
     LFD_TRY(check_fields(&layer, ops));
     *spec = (lfd_layer_spec){.kind = layer.kind, .n_out = layer.n_out, .groups = layer.groups};
     if (ops->window)

@@ -95,7 +95,7 @@ void lfd_layer_pass_on(const lfd_layer_pass *pass, const float *grad_y, float *g
 
 /* ---- checks ---- */
 
-linfdist_status lfd_layer_check_name(const char *name, size_t room, int64_t index) {
+static linfdist_status check_name(const char *name, size_t room, int64_t index) {
     const char *end = memchr(name, '\0', room);
     if (!end || end == name)
         return lfd_fail(LINFDIST_ERROR_INVALID_ARGUMENT, "layer %lld: its name must have 1 to %zu bytes, \"%.*s\"%s",
@@ -106,6 +106,14 @@ linfdist_status lfd_layer_check_name(const char *name, size_t room, int64_t inde
                             "layer %lld: byte %lld of its name is 0x%02x, not printable ASCII", (long long)index,
                             (long long)(c - name), (unsigned)(unsigned char)*c);
     return LINFDIST_OK;
+}
+
+linfdist_status lfd_layer_look_up(const char *name, size_t room, int32_t kind, int64_t index,
+                                  const struct lfd_layer_ops **ops) {
+    LFD_TRY(check_name(name, room, index));
+    *ops = lfd_layer_find(kind);
+    if (*ops) return LINFDIST_OK;
+    return lfd_fail(LINFDIST_ERROR_INVALID_ARGUMENT, "layer %s: unknown kind %d", name, (int)kind);
 }
 
 /* A field of the layer in [low, high]. */

@@ -32,9 +32,9 @@ struct lfd_layer_ops {
     int32_t kind;
     const char *label; /* for messages, and the kind in model files */
     int64_t tensor_count;
-    int lipschitz;  /* at p = infinity no output moves by more than the largest move of an input, so that the outputs
-                       -+ eps bound what inputs within eps can do */
-    int window;     /* a convolution: the spec has kernel, stride, padding, dilation and output channels */
+    int lipschitz;   /* at p = infinity no output moves by more than the largest move of an input, so that the outputs
+                        -+ eps bound what inputs within eps can do */
+    int window;      /* a convolution: the spec has kernel, stride, padding, dilation and output channels */
     int elementwise; /* as many outputs as inputs: n_out is not asked for */
     int exact_at_p;  /* bounds exist at p = infinity alone */
     /* Fills spec->out and spec->n_out from spec->in and the parameters, which may be hostile: SHAPE or INVALID_ARGUMENT
@@ -92,8 +92,10 @@ const struct lfd_layer_ops *lfd_layer_find(int32_t kind);
 /* For describe(): name is the layer's plus suffix; dims entries of shape. */
 void lfd_layer_tensor(const lfd_layer_spec *spec, const char *suffix, int32_t role, int32_t dims, const int64_t *shape,
                       lfd_tensor *tensor);
-/* 1 to room - 1 printable ASCII characters, as files can keep them. index: of the layer, for messages. */
-linfdist_status lfd_layer_check_name(const char *name, size_t room, int64_t index);
+/* A layer's name, 1 to room - 1 printable ASCII characters as files can keep them, and its kind. index: of the layer,
+ * for messages. */
+linfdist_status lfd_layer_look_up(const char *name, size_t room, int32_t kind, int64_t index,
+                                  const struct lfd_layer_ops **ops);
 /* For check(): layers that treat every feature on its own. */
 linfdist_status lfd_layer_check_elementwise(lfd_layer_spec *spec);
 /* For check(): layers from all features to n_out. */
