@@ -9,7 +9,8 @@ struct batches {
     int64_t batch_size;
     uint64_t seed;
     int64_t epoch;                               /* that order belongs to; -1: none yet */
-    uint32_t *order;                             /* a permutation of the samples */
+    uint32_t *order;                             /* a permutation of the samples, by class in each batch */
+    uint64_t *keys;                              /* batch_size: class << 32 | sample */
     float *x;                                    /* batch_size x n_in */
     float *ball;                                 /* batch_size x n_in lower ends, and as many upper ones; or NULL */
     int32_t *labels;                             /* batch_size */
@@ -30,9 +31,10 @@ int batches_create(const dataset *data, int64_t batch_size, uint64_t seed, batch
     b->seed = seed;
     b->epoch = -1;
     b->order = malloc((size_t)data->train.count * sizeof *b->order);
+    b->keys = malloc((size_t)b->batch_size * sizeof *b->keys);
     b->x = malloc((size_t)(b->batch_size * data->n_in) * sizeof *b->x);
     b->labels = malloc((size_t)b->batch_size * sizeof *b->labels);
-    if (!b->order || !b->x || !b->labels) {
+    if (!b->order || !b->keys || !b->x || !b->labels) {
         batches_destroy(b);
         return problem_set(what, "out of memory for batches of %lld samples", (long long)batch_size);
     }
@@ -44,6 +46,7 @@ int batches_create(const dataset *data, int64_t batch_size, uint64_t seed, batch
 void batches_destroy(batches *b) {
     if (!b) return;
     free(b->order);
+    free(b->keys);
     free(b->x);
     free(b->ball);
     free(b->labels);
@@ -52,6 +55,18 @@ void batches_destroy(batches *b) {
 
 int64_t batches_per_epoch(const batches *b) {
     return (b->data->train.count + b->batch_size - 1) / b->batch_size;
+}
+
+static int by_key(const void *a, const void *b) {
+    const uint64_t first = *(const uint64_t *)a, second = *(const uint64_t *)b;
+    return (first > second) - (first < second);
+}
+
+/* The same inputs matter to samples of one class: where they stand together, passes at large p take less time. */
+static void sort_by_class(const batches *b, uint32_t *samples, int64_t count) {
+    for (int64_t i = 0; i < count; ++i) b->keys[i] = (uint64_t)b->data->train.labels[samples[i]] << 32 | samples[i];
+    qsort(b->keys, (size_t)count, sizeof *b->keys, by_key);
+    for (int64_t i = 0; i < count; ++i) samples[i] = (uint32_t)b->keys[i];
 }
 
 /* Fisher-Yates. */
@@ -64,6 +79,10 @@ static void shuffle(batches *b, int64_t epoch) {
         uint32_t swap = b->order[pick];
         b->order[pick] = b->order[left - 1];
         b->order[left - 1] = swap;
+    }
+    for (int64_t first = 0; first < count; first += b->batch_size) {
+        const int64_t left = count - first;
+        sort_by_class(b, b->order + first, left < b->batch_size ? left : b->batch_size);
     }
     b->epoch = epoch;
 }

@@ -1,5 +1,6 @@
-/* Training batches: shuffled every epoch, augmented, normalized. Batch k of epoch e is a function of (seed, e, k), and
- * what is done to a sample one of (seed, e, sample): a resumed training gets what it would have got. */
+/* Training batches: shuffled every epoch, in each the samples of a class together, augmented, normalized. Batch k of
+ * epoch e is a function of (seed, e, k), and what is done to a sample one of (seed, e, sample): a resumed training gets
+ * what it would have got. */
 #ifndef BATCH_H
 #define BATCH_H
 

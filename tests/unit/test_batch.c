@@ -33,6 +33,7 @@ static void test_batches_cover_an_epoch_once(void **state) {
                 ++seen[labels[i]];
                 moved += epoch == 1 && first_order[place] != labels[i];
                 first_order[place] = labels[i];
+                if (i > 0) assert_true(labels[i - 1] <= labels[i]); /* classes stand together */
             }
         }
         for (int i = 0; i < 103; ++i) assert_int_equal(seen[i], 1);
