@@ -2,7 +2,7 @@
  * each output. So LIVE_ROWS rows of x go through together, one per lane of LIVE_VECTORS vectors, and for each output
  * only the columns are looked at where some row can differ enough. Those are found with lanes over columns from the
  * least and the largest x of each column, for LIVE_ROWS x LANES terms at a time: rounded subtraction is monotone, so no
- * term that matters is missed, and what is found in excess is sorted out term by term. */
+ * term that matters is missed, and what is found in excess is sorted out or adds 0. */
 
 enum {
     LIVE_ROWS = 16, /* a multiple of LANES; more share a comparison, but compute more that does not matter */
@@ -143,8 +143,10 @@ static void live_prepare(live_block *block, size_t outputs, const lfd_power_piec
     live_least(outputs, block->cut, block->least);
 }
 
-/* Keeps the places found where a term does matter. */
+/* Keeps the places found where a term does matter; the others would add 0. One vector of powers costs no more than the
+ * question whether they count. */
 static void live_confirm(live_block *block, const float *w, size_t w_stride) {
+    if (LIVE_VECTORS == 1) return;
     int32_t *place = block->found.place;
     size_t kept = 0;
     for (size_t k = 0; k < block->found.count; ++k) {
