@@ -436,7 +436,7 @@ LINFDIST_API void linfdist_run_destroy(linfdist_run *run);
 
 /* Outputs (distances or logits) of the batch x n_in normalized inputs x at this p, in [1, 1000] or infinity. TRAIN
  * moves the model's running means: then only this thread may use the model. In EVALUATE the model is only read. The
- * weights must stay as they are until backward. At p from about 15 to 500 passes take less time, up to a quarter, where
+ * weights must stay as they are until backward. At p from about 20 to 300 passes take less time, up to a quarter, where
  * similar samples, of one class say, stand together. Errors: STATE (TRAIN on an inference run), RANGE (batch above
  * max_batch), NOT_FINITE (x, the weights or a layer's output; a pass that fails there leaves the run without results).
  */
