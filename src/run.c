@@ -17,6 +17,14 @@ static linfdist_status take(linfdist_run *run, size_t rows, size_t columns, cons
     return LINFDIST_OK;
 }
 
+/* The same, not zeroed: what no pass writes to never becomes resident. */
+static linfdist_status take_unset(linfdist_run *run, size_t floats, const char *what, float **taken) {
+    void *memory;
+    LFD_TRY(lfd_alloc(run->context, floats, sizeof(float), what, &memory));
+    run->owned[run->owned_count++] = *taken = memory;
+    return LINFDIST_OK;
+}
+
 static linfdist_status take_pointers(linfdist_run *run, size_t count, size_t size, const char *what, void **memory) {
     LFD_TRY(lfd_alloc_zero(run->context, count, size, what, memory));
     run->owned[run->owned_count++] = *memory;
@@ -58,7 +66,7 @@ static linfdist_status allocate_pairs(linfdist_run *run) {
     lfd_signal pairs[2] = {{0}};
     for (int i = 0; i < 2; ++i) {
         LFD_TRY(take(run, run->max_batch, width, "lower bounds", &pairs[i].lower));
-        if (bounded) LFD_TRY(take(run, run->max_batch, width, "upper bounds", &pairs[i].upper));
+        if (bounded) LFD_TRY(take_unset(run, run->max_batch * width, "upper bounds", &pairs[i].upper));
         pairs[i].value = pairs[i].lower;
         run->grads[i].value = pairs[i].lower;
     }
@@ -108,10 +116,7 @@ static linfdist_status allocate_scratch(linfdist_run *run) {
         if (floats > most) most = floats;
     }
     if (most == 0) return LINFDIST_OK;
-    void *memory; /* not zeroed: layers write it before they read it */
-    LFD_TRY(lfd_alloc(run->context, most, sizeof(float), "scratch of the layers", &memory));
-    run->owned[run->owned_count++] = run->scratch = memory;
-    return LINFDIST_OK;
+    return take_unset(run, most, "scratch of the layers", &run->scratch); /* layers write it before they read it */
 }
 
 static linfdist_status allocate_workspaces(linfdist_run *run) {
