@@ -58,7 +58,7 @@ static int64_t first_kept(const linfdist_run *run) {
     return run->kind == LINFDIST_RUN_TRAINING && split < count ? split : count + 1;
 }
 
-/* Every signal in the pairs. An ascent has no bounds: it needs the one that gradients pass through. */
+/* Every signal in the pairs. An ascent has no bounds: of a pair it needs the array that gradients pass through. */
 static linfdist_status allocate_pairs(linfdist_run *run) {
     const size_t width = widest(run->model, 0), classes = (size_t)run->model->classes;
     const int64_t count = run->model->layer_count;

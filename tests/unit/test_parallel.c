@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "context.h"
+#include "cut.h"
 #include "net_support.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -242,6 +243,30 @@ static void test_subnormal_intervals(void **state) {
     linfdist_context_destroy(context);
 }
 
+/* Blocks follow each other, none is empty or above most, and they differ by a quantum at most, a short last one aside.
+ */
+static void test_even_cuts(void **state) {
+    (void)state;
+    enum { QUANTUM = 16, MOST = 256 };
+    for (size_t length = 1; length < 1200; length += 7)
+        for (size_t threads = 1; threads <= 16; ++threads) {
+            const cut c = cut_evenly(length, 1, threads, QUANTUM, MOST);
+            size_t end = 0, least = MOST, largest = 0;
+            for (size_t i = 0; i < c.count; ++i) {
+                const size_t count = block_length(&c, i);
+                assert_int_equal(block_begin(&c, i), end);
+                assert_in_range(count, 1, MOST);
+                end += count;
+                if (i + 1 < c.count) assert_int_equal(count % QUANTUM, 0);
+                const size_t whole_quanta = (count + QUANTUM - 1) / QUANTUM;
+                least = smaller(least, whole_quanta);
+                largest = whole_quanta > largest ? whole_quanta : largest;
+            }
+            assert_int_equal(end, length);
+            assert_true(largest - least <= 1);
+        }
+}
+
 /* Waits for a child that must end by itself with exit status 0; its alarm kills it if it hangs. */
 static void expect_child_to_finish(pid_t child) {
     int status = -1;
@@ -342,6 +367,7 @@ int main(void) {
         cmocka_unit_test(test_host_threads_give_the_same_bits),
         cmocka_unit_test(test_floating_point_environment),
         cmocka_unit_test(test_subnormal_intervals),
+        cmocka_unit_test(test_even_cuts),
         cmocka_unit_test(test_fork),
         cmocka_unit_test(test_fork_while_the_pool_works),
         cmocka_unit_test(test_threads_that_cannot_start),
