@@ -28,7 +28,7 @@ typedef struct lfd_shape {
 /* r -> r^q for r from the cut to 1, 0 below. Multiplied by a number, r is cut into pieces around the integers: with c
  * the middle of a piece and f = r / c - 1, r^q = c^q (1 + f)^q, and (1 + f)^q is one polynomial for all pieces, best
  * where r is large. */
-enum { LFD_PIECES = 32, LFD_DEGREE = 4, LFD_GRADIENT_DEGREE = 5 };
+enum { LFD_PIECES = 32, LFD_DEGREE = 4 };
 typedef struct lfd_power_pieces {
     float cut;                     /* at least: rounding decides about r that are 2^-17 larger */
     float scale;                   /* r enters multiplied by it */
@@ -37,7 +37,7 @@ typedef struct lfd_power_pieces {
     int roots;                     /* square roots to be taken first, where there are too many octaves */
     float reciprocals[LFD_PIECES]; /* density / c, by the number c modulo LFD_PIECES */
     float values[LFD_PIECES];      /* c^q */
-    float polynomial[LFD_GRADIENT_DEGREE + 1];
+    float polynomial[LFD_DEGREE + 1];
 } lfd_power_pieces;
 
 /* Everything about a finite p that does not depend on the data. */
@@ -47,7 +47,7 @@ typedef struct lfd_power {
     float inv_p; /* 1 / p */
     /* q = p of |x - w| / maximum: n_in terms below the cut stay below p 2^-24 of the sum. */
     lfd_power_pieces forward;
-    /* q = p - 1 of |x - w| / distance: gradient factors below 2^-40 are dropped. */
+    /* q = p - 1 of |x - w| / distance: gradient factors below 2^-34 are dropped. */
     lfd_power_pieces backward;
 } lfd_power;
 

@@ -4,9 +4,11 @@
 /* Above this exponent the general formula is used. */
 enum { LARGEST_INTEGER_POWER = 8 };
 
-/* Gradient factors below 2^-40 are dropped: with 512 upstream gradients of 1/512 their sum stays below 1e-12, a
- * hundredth of Adam's epsilon. */
-static const double GRADIENT_BITS = 40.0;
+/* Gradient factors below 2^-34 are dropped: with 512 upstream gradients of 1/512 their sum stays below 6e-11, less than
+ * Adam's epsilon. */
+static const double GRADIENT_BITS = 34.0;
+/* Powers are fitted for |f| up to this over top: f reaches 0.5 / top where r is 1, and more where r^q is small. */
+static const double FITTED = 0.6;
 /* Cuts below this times the distance could meet subnormal numbers. */
 static const double SMALLEST_CUT = 0x1p-86;
 
@@ -19,20 +21,20 @@ static double cut(double bits, double exponent) {
     return factor > SMALLEST_CUT ? factor : SMALLEST_CUT;
 }
 
-/* c[0 .. degree]: (1 + f)^q for |f| <= width. 1 at f = 0, and interpolated at Chebyshev's nodes: with h = q width the
- * error is about 4 (h / 2)^(degree + 1) / (degree + 1)!. */
-static void fit(double q, double width, int degree, float *c) {
-    double node[LFD_GRADIENT_DEGREE], a[LFD_GRADIENT_DEGREE];
-    for (int j = 0; j < degree; ++j) {
-        node[j] = width * lfd_cospi((j + 0.5) / degree);
-        a[j] = node[j] == 0.0 ? q : (lfd_pow(1.0 + node[j], q) - 1.0) / node[j];
+/* c[k]: of f^k in (1 + f)^q for |f| <= width. 1 at f = 0, and interpolated at Chebyshev's nodes: with h = q width the
+ * error is about 4 (h / 2)^(LFD_DEGREE + 1) / (LFD_DEGREE + 1)!. */
+static void fit(double q, double width, float *c) {
+    double node[LFD_DEGREE], a[LFD_DEGREE];
+    for (int j = 0; j < LFD_DEGREE; ++j) {
+        node[j] = width * lfd_cospi((j + 0.5) / LFD_DEGREE); /* none is 0: their number is even */
+        a[j] = (lfd_pow(1.0 + node[j], q) - 1.0) / node[j];
     }
-    for (int k = 1; k < degree; ++k) /* divided differences */
-        for (int j = degree - 1; j >= k; --j) a[j] = (a[j] - a[j - 1]) / (node[j] - node[j - k]);
-    for (int k = degree - 2; k >= 0; --k) /* from Newton's form to powers of f */
-        for (int j = k; j < degree - 1; ++j) a[j] -= node[k] * a[j + 1];
+    for (int k = 1; k < LFD_DEGREE; ++k) /* divided differences */
+        for (int j = LFD_DEGREE - 1; j >= k; --j) a[j] = (a[j] - a[j - 1]) / (node[j] - node[j - k]);
+    for (int k = LFD_DEGREE - 2; k >= 0; --k) /* from Newton's form to powers of f */
+        for (int j = k; j < LFD_DEGREE - 1; ++j) a[j] -= node[k] * a[j + 1];
     c[0] = 1.0f;
-    for (int j = 0; j < degree; ++j) c[j + 1] = (float)a[j];
+    for (int j = 0; j < LFD_DEGREE; ++j) c[j + 1] = (float)a[j];
 }
 
 /* r = 1 as it enters: m times the rounded scale / m is scale again for nearly every m, since rounding errors are
@@ -46,7 +48,7 @@ static float value_of_one(double f, const float *polynomial) {
 }
 
 /* The pieces around the integers from lowest to top, all but one of LFD_PIECES, reach from r = least to r = 1. */
-static void pieces_init(lfd_power_pieces *pieces, double q, double least, int degree) {
+static void pieces_init(lfd_power_pieces *pieces, double q, double least) {
     const double most = LFD_PIECES - 1.5;
     float one = SCALE;
     for (pieces->roots = 0; least * most < 0.5; ++pieces->roots)
@@ -58,7 +60,7 @@ static void pieces_init(lfd_power_pieces *pieces, double q, double least, int de
         pieces->reciprocals[c % LFD_PIECES] = pieces->density / (float)(c > 0 ? c : 1); /* vectors may divide */
         pieces->values[c % LFD_PIECES] = c < lowest ? 0.0f : (float)lfd_pow((double)c / top, q);
     }
-    fit(q, 1.0 / top, degree, pieces->polynomial);
+    fit(q, FITTED / top, pieces->polynomial);
     pieces->values[top % LFD_PIECES] =
         value_of_one((double)one * pieces->reciprocals[top % LFD_PIECES] - 1.0, pieces->polynomial);
     for (int k = 0; k < pieces->roots; ++k) cut *= cut, floor *= floor;
@@ -78,10 +80,10 @@ static void exponent_init(lfd_power *power, float p) {
 void lfd_power_init_forward(lfd_power *power, float p, size_t n_in) {
     double bits = 25.0 + lfd_log2(n_in > 0 ? (double)n_in : 1.0) - lfd_log2(p);
     exponent_init(power, p);
-    pieces_init(&power->forward, p, cut(bits, p), LFD_DEGREE);
+    pieces_init(&power->forward, p, cut(bits, p));
 }
 
 void lfd_power_init_backward(lfd_power *power, float p) {
     exponent_init(power, p);
-    pieces_init(&power->backward, (double)p - 1.0, cut(GRADIENT_BITS, (double)p - 1.0), LFD_GRADIENT_DEGREE);
+    pieces_init(&power->backward, (double)p - 1.0, cut(GRADIENT_BITS, (double)p - 1.0));
 }

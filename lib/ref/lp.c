@@ -25,7 +25,7 @@ float lfd_ref_lp_output(const lfd_power *power, size_t n_in, const float *x, con
     const power_pieces pieces = power_load(&power->forward);
     for (size_t i = 0; i < n_in; ++i) {
         float term = (x[i] - w[i]) * scale * inverse;
-        powers(1, &term, &pieces, LFD_DEGREE, 0);
+        powers(1, &term, &pieces, 0);
         sum += term;
     }
     float y = maximum * root(sum, power->p, power->inv_p);
@@ -57,7 +57,7 @@ static void general_backward(const lfd_power *power, size_t n_in, const float *x
     const power_pieces pieces = power_load(&power->backward);
     for (size_t i = 0; i < n_in; ++i) {
         float gradient = (x[i] - w[i]) * scale * inverse;
-        powers(1, &gradient, &pieces, LFD_GRADIENT_DEGREE, 1);
+        powers(1, &gradient, &pieces, 1);
         gradient *= grad_y;
         if (grad_x) grad_x[i] += gradient;
         if (grad_w) grad_w[i] -= gradient;

@@ -166,7 +166,7 @@ static void live_confirm(live_block *block, const float *w, size_t w_stride) {
 
 /* term[k] <- |t inverse|^q, t = x - w, of count <= LIVE_TOGETHER places; with the sign of t if that is kept. */
 LFD_INLINE void live_terms(live_block *block, const int32_t *place, size_t count, const float *w, size_t w_stride,
-                           const power_pieces *pieces, size_t degree, int keep_sign) {
+                           const power_pieces *pieces, int keep_sign) {
     for (size_t first = 0; first < count; first += LIVE_AT_ONCE) {
         vf power[LIVE_AT_ONCE * LIVE_VECTORS];
         LFD_UNROLL
@@ -179,7 +179,7 @@ LFD_INLINE void live_terms(live_block *block, const int32_t *place, size_t count
                 power[k * LIVE_VECTORS + v] = vf_mul(t, vf_load(block->inverse[o] + v * LANES));
             }
         }
-        powers(LIVE_AT_ONCE * LIVE_VECTORS, power, pieces, degree, keep_sign);
+        powers(LIVE_AT_ONCE * LIVE_VECTORS, power, pieces, keep_sign);
         LFD_UNROLL
         for (size_t k = 0; k < LIVE_AT_ONCE * LIVE_VECTORS; ++k) vf_store(block->term[first] + k * LANES, power[k]);
     }

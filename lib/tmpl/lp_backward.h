@@ -88,7 +88,7 @@ LFD_INLINE void gradient_general(size_t rows, const power_pieces *pieces, const 
     vf power[GRADIENT_ROWS_X];
     LFD_UNROLL
     for (size_t b = 0; b < rows; ++b) power[b] = vf_mul(vf_sub(x[b], w), vf_set(f->inverse[r + b][o]));
-    powers(rows, power, pieces, LFD_GRADIENT_DEGREE, 1);
+    powers(rows, power, pieces, 1);
     LFD_UNROLL
     for (size_t b = 0; b < rows; ++b) {
         vf term = vf_mul(power[b], vf_set(f->grad[r + b][o]));

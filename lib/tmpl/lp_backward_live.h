@@ -63,7 +63,7 @@ static void gradient_flush(gradient_live *g, const float *w, size_t w_stride, co
             if (k < together) to[k] = grad_w + ((size_t)place[k] >> 16) * w_stride + ((size_t)place[k] & 0xffff);
             __builtin_prefetch(to[k]);
         }
-        live_terms(&g->block, place, together, w, w_stride, &pieces, LFD_GRADIENT_DEGREE, 1);
+        live_terms(&g->block, place, together, w, w_stride, &pieces, 1);
         for (size_t k = 0; k < together; k += LANES)
             gradient_add(g, place + k, smaller(LANES, together - k), k, grad_w ? to + k : NULL);
     }

@@ -64,7 +64,7 @@ LFD_INLINE void panel_general(panel_block *block, size_t b, size_t rows, size_t 
             vf t = vf_sub(vf_set(x[v / 2][i]), vf_load(block->columns[i] + o + v % 2 * LANES));
             term[v] = vf_mul(t, vf_load(block->inverse[b + v / 2] + o + v % 2 * LANES));
         }
-        powers(2 * rows, term, pieces, LFD_DEGREE, 0);
+        powers(2 * rows, term, pieces, 0);
         LFD_UNROLL
         for (size_t v = 0; v < 2 * rows; ++v) sum[v] = vf_add(sum[v], term[v]);
     }

@@ -9,7 +9,7 @@ static void forward_flush(live_block *block, const float *w, size_t w_stride, co
     for (size_t first = 0; first < count; first += LIVE_TOGETHER) {
         const int32_t *place = block->found.place + first;
         const size_t together = smaller(LIVE_TOGETHER, count - first);
-        live_terms(block, place, together, w, w_stride, &pieces, LFD_DEGREE, 0);
+        live_terms(block, place, together, w, w_stride, &pieces, 0);
         for (size_t k = 0; k < together;) {
             const int32_t o = place[k] >> 16;
             vf total[LIVE_VECTORS]; /* in registers while it is the same output's */

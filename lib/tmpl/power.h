@@ -8,7 +8,7 @@ enum { POWER_MOST = 6 };
 
 /* lfd_power_pieces, ready for use. */
 typedef struct power_pieces {
-    vf reciprocals[LFD_PIECES / LANES], values[LFD_PIECES / LANES], polynomial[LFD_GRADIENT_DEGREE + 1];
+    vf reciprocals[LFD_PIECES / LANES], values[LFD_PIECES / LANES], polynomial[LFD_DEGREE + 1];
     vf floor, density;
     int roots;
 } power_pieces;
@@ -22,13 +22,13 @@ LFD_INLINE power_pieces power_load(const lfd_power_pieces *from) {
         pieces.values[i] = vf_load(from->values + i * LANES);
     }
     LFD_UNROLL
-    for (size_t i = 0; i <= LFD_GRADIENT_DEGREE; ++i) pieces.polynomial[i] = vf_set(from->polynomial[i]);
+    for (size_t i = 0; i <= LFD_DEGREE; ++i) pieces.polynomial[i] = vf_set(from->polynomial[i]);
     return pieces;
 }
 
 /* clang-format off */
 /* r <- |r|^q, given scale r; with the sign of r if that is kept. */
-LFD_INLINE void powers(size_t count, vf *r, const power_pieces *pieces, size_t degree, int keep_sign) {
+LFD_INLINE void powers(size_t count, vf *r, const power_pieces *pieces, int keep_sign) {
     vf size[POWER_MOST], value[POWER_MOST], sum[POWER_MOST];
     EACH size[i] = vf_max_magnitude(pieces->floor, r[i]);
     for (int k = 0; k < pieces->roots; ++k) EACH size[i] = vf_sqrt(size[i]);
@@ -38,8 +38,8 @@ LFD_INLINE void powers(size_t count, vf *r, const power_pieces *pieces, size_t d
         if (keep_sign) value[i] = vf_copysign(value[i], r[i]);
         r[i] = vf_multiply_subtract(size[i], vf_over_piece(pieces->reciprocals, pieces->density, piece), vf_set(1.0f));
     }
-    EACH sum[i] = pieces->polynomial[degree];
-    LFD_UNROLL for (size_t k = degree; k-- > 0;) EACH sum[i] = vf_multiply_add(sum[i], r[i], pieces->polynomial[k]);
+    EACH sum[i] = pieces->polynomial[LFD_DEGREE];
+    LFD_UNROLL for (size_t k = LFD_DEGREE; k-- > 0;) EACH sum[i] = vf_multiply_add(sum[i], r[i], pieces->polynomial[k]);
     EACH r[i] = vf_mul(value[i], sum[i]);
 }
 /* clang-format on */

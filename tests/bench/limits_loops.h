@@ -131,7 +131,7 @@ LFD_INLINE void forward(limit *l, int n) {
     for (size_t r = 0; r < l->rounds; ++r) {
         FORGET(w);
         differences(l, n, w, inverse, term);
-        n > 0 ? integer_powers(CHAINS, term, n) : powers(CHAINS, term, &pieces, LFD_DEGREE, 0);
+        n > 0 ? integer_powers(CHAINS, term, n) : powers(CHAINS, term, &pieces, 0);
         LFD_UNROLL
         for (size_t c = 0; c < CHAINS; ++c) sum[c] = vf_add(sum[c], term[c]);
     }
@@ -148,7 +148,7 @@ LFD_INLINE void backward(limit *l, int n) {
     for (size_t r = 0; r < l->rounds; ++r) {
         FORGET(w);
         differences(l, n, w, inverse, term);
-        n > 0 ? integer_gradients(CHAINS, term, n) : powers(CHAINS, term, &pieces, LFD_GRADIENT_DEGREE, 1);
+        n > 0 ? integer_gradients(CHAINS, term, n) : powers(CHAINS, term, &pieces, 1);
         LFD_UNROLL
         for (size_t c = 0; c < CHAINS; ++c) {
             vf product = vf_mul(term[c], grad_y);
