@@ -102,11 +102,11 @@ static int differences(linfdist_context *context, const char *isa) {
     int n = 0;
     n += differs(isa, "outputs at infinity", hash_outputs(context, INFINITY), 0x48abd442037e91e7u);
     n += differs(isa, "outputs at 8", hash_outputs(context, 8.0f), 0xc2d12ff448ce20f1u);
-    n += differs(isa, "outputs at 33.3", hash_outputs(context, 33.3f), 0xb3f333cb3f5f3af6u);
+    n += differs(isa, "outputs at 33.3", hash_outputs(context, 33.3f), 0x34ff28d1e74b6768u);
     n += differs(isa, "radii by the margin", hash_radii(context, LINFDIST_METHOD_MARGIN), 0xc99a21491cf062cfu);
     n += differs(isa, "radii by intervals", hash_radii(context, LINFDIST_METHOD_INTERVAL), 0x1c73c655ad0c565au);
     n += differs(isa, "training at 8", hash_training(context, 8.0f), 0x8b2b57fe848828feu);
-    n += differs(isa, "training at 33.3", hash_training(context, 33.3f), 0xb080477f4dd2e50cu);
+    n += differs(isa, "training at 33.3", hash_training(context, 33.3f), 0xde55e657fa971eb3u);
     return n + differs(isa, "training at infinity", hash_training(context, INFINITY), 0x17f8e14fed6e73fcu);
 }
 
