@@ -12,7 +12,7 @@ enum {
     LIVE_CAPACITY = 512,            /* places found between two flushes */
     LIVE_SAMPLE = 4,                /* a sample takes every LIVE_SAMPLE-th output */
     LIVE_AHEAD = 3,                 /* rows of w that are fetched in advance */
-    LIVE_TOGETHER = 32,             /* places whose terms are computed before they are added; a multiple of LANES */
+    LIVE_TOGETHER = 16,             /* places whose terms are computed before they are added; a multiple of LANES */
     LIVE_AT_ONCE = 4 / LIVE_VECTORS /* places whose powers are interleaved */
 };
 
@@ -36,7 +36,6 @@ typedef struct live_block {
     float cut[LIVE_OUTPUTS][LIVE_ROWS];     /* infinity there: |x - w| at or above may matter */
     float least[LIVE_OUTPUTS];              /* cut of each output */
     live_places found;
-    float term[LIVE_TOGETHER + LIVE_AT_ONCE][LIVE_ROWS];
 } live_block;
 
 /* At most LIVE_ROWS rows and LIVE_COLUMNS columns. */
@@ -164,25 +163,22 @@ static void live_confirm(live_block *block, const float *w, size_t w_stride) {
     block->found.count = kept;
 }
 
-/* term[k] <- |t inverse|^q, t = x - w, of count <= LIVE_TOGETHER places; with the sign of t if that is kept. */
-LFD_INLINE void live_terms(live_block *block, const int32_t *place, size_t count, const float *w, size_t w_stride,
-                           const power_pieces *pieces, int keep_sign) {
-    for (size_t first = 0; first < count; first += LIVE_AT_ONCE) {
-        vf power[LIVE_AT_ONCE * LIVE_VECTORS];
+/* power[k] <- |t inverse|^q, t = x - w, of count places, a constant <= LIVE_AT_ONCE; with the sign of t if that is
+ * kept.
+ */
+LFD_INLINE void live_powers(const live_block *block, const int32_t *place, size_t count, const float *w,
+                            size_t w_stride, const power_pieces *pieces, int keep_sign, vf (*power)[LIVE_VECTORS]) {
+    LFD_UNROLL
+    for (size_t k = 0; k < count; ++k) {
+        const size_t at = (size_t)place[k], i = at & 0xffff, o = at >> 16;
+        const vf weight = vf_set(w[o * w_stride + i]);
         LFD_UNROLL
-        for (size_t k = 0; k < LIVE_AT_ONCE; ++k) {
-            const size_t at = (size_t)place[smaller(first + k, count - 1)], i = at & 0xffff, o = at >> 16;
-            const vf weight = vf_set(w[o * w_stride + i]);
-            LFD_UNROLL
-            for (size_t v = 0; v < LIVE_VECTORS; ++v) {
-                vf t = vf_sub(vf_load(block->rows->x[i] + v * LANES), weight);
-                power[k * LIVE_VECTORS + v] = vf_mul(t, vf_load(block->inverse[o] + v * LANES));
-            }
+        for (size_t v = 0; v < LIVE_VECTORS; ++v) {
+            vf t = vf_sub(vf_load(block->rows->x[i] + v * LANES), weight);
+            power[k][v] = vf_mul(t, vf_load(block->inverse[o] + v * LANES));
         }
-        powers(LIVE_AT_ONCE * LIVE_VECTORS, power, pieces, keep_sign);
-        LFD_UNROLL
-        for (size_t k = 0; k < LIVE_AT_ONCE * LIVE_VECTORS; ++k) vf_store(block->term[first] + k * LANES, power[k]);
     }
+    powers(count * LIVE_VECTORS, power[0], pieces, keep_sign);
 }
 
 /* The share of places where some row has a term that matters, from a sample of the outputs. */

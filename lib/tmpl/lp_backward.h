@@ -10,7 +10,7 @@ enum {
 };
 /* Share of places where some sample has a term that matters, below which looking for them beats computing all terms.
  * Measured. */
-static const float GRADIENT_FEW = 0.4f;
+static const float GRADIENT_FEW = 0.55f;
 
 /* Per (sample, output) of one block. A term is grad sign(u) |u|^(p - 1) with u = t inverse, t = x - w. */
 typedef struct gradient_factors {

@@ -1,5 +1,6 @@
 /* l_p backward where few terms matter: lanes over samples (live.h). A sum of grad_w then runs over the lanes, in order:
- * the terms of LANES places are transposed, so that one lane has one place and the samples follow each other. */
+ * the terms of LANES places are read column by column, so that one lane has one place and the samples follow each
+ * other. */
 
 enum { GRADIENT_LIVE_BLOCKS = 4 }; /* of LIVE_ROWS samples: rows of w and grad_w stay in cache while these pass by */
 
@@ -17,55 +18,69 @@ static void gradient_live_prepare(gradient_live *g, size_t samples, size_t outpu
     live_prepare(&g->block, outputs, &power->backward, LFD_TINY);
 }
 
-/* *to[k] -= the lanes of the k-th term of each vector, in order. */
-LFD_INLINE void gradient_to_w(vf term[LIVE_VECTORS][LANES], float *const *to) {
-    float sums[LANES];
-    vf sum = vf_gather(to);
-    for (size_t v = 0; v < LIVE_VECTORS; ++v) {
-        vf_transpose(term[v]);
+/* The terms of count places, a constant <= LIVE_AT_ONCE: to term, and added to grad_x. */
+LFD_INLINE void gradient_terms(gradient_live *g, const int32_t *place, size_t count, const float *w, size_t w_stride,
+                               const power_pieces *pieces, float (*term)[LIVE_ROWS]) {
+    vf power[LIVE_AT_ONCE][LIVE_VECTORS];
+    live_powers(&g->block, place, count, w, w_stride, pieces, 1, power);
+    LFD_UNROLL
+    for (size_t k = 0; k < count; ++k) {
+        const size_t i = (size_t)place[k] & 0xffff, o = (size_t)place[k] >> 16;
         LFD_UNROLL
-        for (size_t r = 0; r < LANES; ++r) sum = vf_sub(sum, term[v][r]);
+        for (size_t v = 0; v < LIVE_VECTORS; ++v) {
+            float *grad_x = g->grad_x[i] + v * LANES;
+            power[k][v] = vf_mul(power[k][v], vf_load(g->grad_y[o] + v * LANES));
+            vf_store(term[k] + v * LANES, power[k][v]);
+            vf_store(grad_x, vf_add(vf_load(grad_x), power[k][v]));
+        }
+    }
+}
+
+/* *to[k] -= the numbers of term[k], in order, for LANES places. */
+LFD_INLINE void gradient_to_w(float (*term)[LIVE_ROWS], float *const *to) {
+    const float *row[LANES];
+    float sums[LANES];
+    vf sum = vf_gather(to), sample[4];
+    for (size_t k = 0; k < LANES; ++k) row[k] = term[k];
+    LFD_UNROLL
+    for (size_t r = 0; r < LIVE_ROWS; r += 4) {
+        vf_columns_4(sample, row, r);
+        LFD_UNROLL
+        for (size_t k = 0; k < 4; ++k) sum = vf_sub(sum, sample[k]);
     }
     vf_store(sums, sum);
     LFD_UNROLL
     for (size_t k = 0; k < LANES; ++k) *to[k] = sums[k];
 }
 
-/* Adds the terms of count <= LANES places, the first at block.term[from], to grad_x and to the places of grad_w. */
-static void gradient_add(gradient_live *g, const int32_t *place, size_t count, size_t from, float *const *to) {
-    vf term[LIVE_VECTORS][LANES];
+/* to[k]: where in grad_w the k-th of count places is, fetched; nowhere for those past the last. */
+static void gradient_places(const int32_t *place, size_t count, float *grad_w, size_t w_stride, float *nowhere,
+                            float **to) {
     for (size_t k = 0; k < count; ++k) {
-        const size_t o = (size_t)place[k] >> 16, i = (size_t)place[k] & 0xffff;
-        LFD_UNROLL
-        for (size_t v = 0; v < LIVE_VECTORS; ++v) {
-            float *grad_x = g->grad_x[i] + v * LANES;
-            term[v][k] = vf_mul(vf_load(g->block.term[from + k] + v * LANES), vf_load(g->grad_y[o] + v * LANES));
-            vf_store(grad_x, vf_add(vf_load(grad_x), term[v][k]));
-        }
+        to[k] = grad_w + ((size_t)place[k] >> 16) * w_stride + ((size_t)place[k] & 0xffff);
+        __builtin_prefetch(to[k]);
     }
-    for (size_t v = 0; v < LIVE_VECTORS; ++v)
-        for (size_t k = count; k < LANES; ++k) term[v][k] = vf_set(0.0f);
-    if (to) gradient_to_w(term, to);
+    for (size_t k = count; k < LIVE_TOGETHER; ++k) to[k] = nowhere;
 }
 
 /* The gradients of all places found. */
 static void gradient_flush(gradient_live *g, const float *w, size_t w_stride, const lfd_power_pieces *power,
                            float *grad_w) {
     const power_pieces pieces = power_load(power);
+    float term[LIVE_TOGETHER][LIVE_ROWS], nowhere = 0.0f, *to[LIVE_TOGETHER];
     live_confirm(&g->block, w, w_stride);
     const size_t count = g->block.found.count;
-    float nowhere = 0.0f, *to[LIVE_TOGETHER];
     for (size_t first = 0; first < count; first += LIVE_TOGETHER) {
         const int32_t *place = g->block.found.place + first;
         const size_t together = smaller(LIVE_TOGETHER, count - first);
-        for (size_t k = 0; k < LIVE_TOGETHER && grad_w; ++k) {
-            to[k] = &nowhere;
-            if (k < together) to[k] = grad_w + ((size_t)place[k] >> 16) * w_stride + ((size_t)place[k] & 0xffff);
-            __builtin_prefetch(to[k]);
-        }
-        live_terms(&g->block, place, together, w, w_stride, &pieces, 1);
-        for (size_t k = 0; k < together; k += LANES)
-            gradient_add(g, place + k, smaller(LANES, together - k), k, grad_w ? to + k : NULL);
+        if (grad_w) gradient_places(place, together, grad_w, w_stride, &nowhere, to);
+        size_t k = 0;
+        for (; k + LIVE_AT_ONCE <= together; k += LIVE_AT_ONCE)
+            gradient_terms(g, place + k, LIVE_AT_ONCE, w, w_stride, &pieces, term + k);
+        for (; k < together; ++k) gradient_terms(g, place + k, 1, w, w_stride, &pieces, term + k);
+        if (!grad_w) continue;
+        memset(term + k, 0, (LIVE_TOGETHER - k) * sizeof *term);
+        for (k = 0; k < together; k += LANES) gradient_to_w(term + k, to + k);
     }
     g->block.found.count = 0;
 }

@@ -8,7 +8,7 @@ enum {
 };
 /* Share of places where some sample has a term that matters, below which looking for them beats computing all terms.
  * Measured. */
-static const float PANEL_FEW = 0.5f;
+static const float PANEL_FEW = 0.65f;
 
 /* What one block of PANEL_ROWS x PANEL outputs needs; about 40 KiB, on the stack. */
 typedef struct panel_block {

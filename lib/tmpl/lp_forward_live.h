@@ -1,23 +1,42 @@
 /* l_p forward where few terms matter: lanes over samples (live.h), given the maxima. */
 
+/* The terms of count places, a constant <= LIVE_AT_ONCE. */
+LFD_INLINE void forward_terms(const live_block *block, const int32_t *place, size_t count, const float *w,
+                              size_t w_stride, const power_pieces *pieces, float (*term)[LIVE_ROWS]) {
+    vf power[LIVE_AT_ONCE][LIVE_VECTORS];
+    live_powers(block, place, count, w, w_stride, pieces, 0, power);
+    LFD_UNROLL
+    for (size_t k = 0; k < count; ++k) LFD_UNROLL
+    for (size_t v = 0; v < LIVE_VECTORS; ++v) vf_store(term[k] + v * LANES, power[k][v]);
+}
+
+/* Adds the terms of count places to the sums. */
+static void forward_add(const int32_t *place, size_t count, float (*term)[LIVE_ROWS], float (*sum)[LIVE_ROWS]) {
+    for (size_t k = 0; k < count;) {
+        const int32_t o = place[k] >> 16;
+        vf total[LIVE_VECTORS]; /* in registers while it is the same output's */
+        for (size_t v = 0; v < LIVE_VECTORS; ++v) total[v] = vf_load(sum[o] + v * LANES);
+        for (; k < count && place[k] >> 16 == o; ++k) LFD_UNROLL
+        for (size_t v = 0; v < LIVE_VECTORS; ++v) total[v] = vf_add(total[v], vf_load(term[k] + v * LANES));
+        for (size_t v = 0; v < LIVE_VECTORS; ++v) vf_store(sum[o] + v * LANES, total[v]);
+    }
+}
+
 /* Adds the terms of all places found to the sums. */
 static void forward_flush(live_block *block, const float *w, size_t w_stride, const lfd_power_pieces *power,
                           float (*sum)[LIVE_ROWS]) {
     const power_pieces pieces = power_load(power);
+    float term[LIVE_TOGETHER][LIVE_ROWS];
     live_confirm(block, w, w_stride);
     const size_t count = block->found.count;
     for (size_t first = 0; first < count; first += LIVE_TOGETHER) {
         const int32_t *place = block->found.place + first;
         const size_t together = smaller(LIVE_TOGETHER, count - first);
-        live_terms(block, place, together, w, w_stride, &pieces, 0);
-        for (size_t k = 0; k < together;) {
-            const int32_t o = place[k] >> 16;
-            vf total[LIVE_VECTORS]; /* in registers while it is the same output's */
-            for (size_t v = 0; v < LIVE_VECTORS; ++v) total[v] = vf_load(sum[o] + v * LANES);
-            for (; k < together && place[k] >> 16 == o; ++k) LFD_UNROLL
-            for (size_t v = 0; v < LIVE_VECTORS; ++v) total[v] = vf_add(total[v], vf_load(block->term[k] + v * LANES));
-            for (size_t v = 0; v < LIVE_VECTORS; ++v) vf_store(sum[o] + v * LANES, total[v]);
-        }
+        size_t k = 0;
+        for (; k + LIVE_AT_ONCE <= together; k += LIVE_AT_ONCE)
+            forward_terms(block, place + k, LIVE_AT_ONCE, w, w_stride, &pieces, term + k);
+        for (; k < together; ++k) forward_terms(block, place + k, 1, w, w_stride, &pieces, term + k);
+        forward_add(place, together, term, sum);
     }
     block->found.count = 0;
 }

@@ -82,7 +82,8 @@ void bench_training(const bench_settings *s, const memory_use *memory) {
     nets_get(s);
     linfdist_context *context = context_of(isas[0], 1);
     report_heading("A step of training, one thread, against three sgemms of every layer's shape");
-    for (size_t i = 0; i < sizeof usual_p / sizeof *usual_p; ++i)
-        if (p_wanted(s, usual_p[i])) measure(s, context, usual_p[i], memory);
+    const double *p = s->p_list.count ? s->p_list.values : usual_p;
+    const size_t count = s->p_list.count ? (size_t)s->p_list.count : sizeof usual_p / sizeof *usual_p;
+    for (size_t i = 0; i < count; ++i) measure(s, context, p[i], memory);
     linfdist_context_destroy(context);
 }
