@@ -7,7 +7,7 @@
 enum {
     LIVE_ROWS = 16, /* a multiple of LANES; more share a comparison, but compute more that does not matter */
     LIVE_VECTORS = LIVE_ROWS / LANES,
-    LIVE_COLUMNS = 128,             /* columns per visit */
+    LIVE_COLUMNS = 256,             /* columns per visit; distances are prepared for each */
     LIVE_OUTPUTS = 32,              /* outputs whose terms are looked for together */
     LIVE_CAPACITY = 512,            /* places found between two flushes */
     LIVE_SAMPLE = 4,                /* a sample takes every LIVE_SAMPLE-th output */
