@@ -8,7 +8,7 @@ enum {
     LIVE_ROWS = 16, /* a multiple of LANES; more share a comparison, but compute more that does not matter */
     LIVE_VECTORS = LIVE_ROWS / LANES,
     LIVE_COLUMNS = 256,             /* columns per visit; distances are prepared for each */
-    LIVE_OUTPUTS = 32,              /* outputs whose terms are looked for together */
+    LIVE_OUTPUTS = 128,             /* outputs whose terms are looked for together */
     LIVE_CAPACITY = 512,            /* places found between two flushes */
     LIVE_SAMPLE = 4,                /* a sample takes every LIVE_SAMPLE-th output */
     LIVE_AHEAD = 3,                 /* rows of w that are fetched in advance */
@@ -18,7 +18,7 @@ enum {
 
 /* Up to LIVE_ROWS rows of x over one range of columns, transposed; lanes without a row repeat the last one. */
 typedef struct live_rows {
-    float x[LIVE_COLUMNS][LIVE_ROWS];
+    _Alignas(64) float x[LIVE_COLUMNS][LIVE_ROWS];
     float low[LIVE_COLUMNS], high[LIVE_COLUMNS];
     size_t columns;
 } live_rows;
@@ -32,9 +32,10 @@ typedef struct live_places {
 /* LIVE_ROWS rows by LIVE_COLUMNS columns, and LIVE_OUTPUTS outputs at a time. */
 typedef struct live_block {
     const live_rows *rows;
-    float inverse[LIVE_OUTPUTS][LIVE_ROWS]; /* scale / distance, 0 for distance 0 and in lanes without a row */
-    float cut[LIVE_OUTPUTS][LIVE_ROWS];     /* infinity there: |x - w| at or above may matter */
-    float least[LIVE_OUTPUTS];              /* cut of each output */
+    _Alignas(
+        64) float inverse[LIVE_OUTPUTS][LIVE_ROWS]; /* scale / distance, 0 for distance 0 and in lanes without a row */
+    float cut[LIVE_OUTPUTS][LIVE_ROWS];             /* infinity there: |x - w| at or above may matter */
+    float least[LIVE_OUTPUTS];                      /* cut of each output */
     live_places found;
 } live_block;
 

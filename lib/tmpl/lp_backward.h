@@ -260,7 +260,7 @@ static int gradient_is_sparse(const lfd_shape *s, const lfd_power *power, const 
                               const float *y) {
     gradient_live g;
     live_rows rows;
-    const size_t samples = smaller(LIVE_ROWS, s->batch), outputs = smaller(LIVE_OUTPUTS, s->n_out);
+    const size_t samples = smaller(LIVE_ROWS, s->batch), outputs = smaller(GRADIENT_LIVE_OUTPUTS, s->n_out);
     if (power->integer || gradient_is_tiny(s, y)) return 0;
     g.block.rows = &rows;
     live_load(&rows, samples, smaller(LIVE_COLUMNS, s->n_in), x, s->x_stride);

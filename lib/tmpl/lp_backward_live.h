@@ -2,13 +2,16 @@
  * the terms of LANES places are read column by column, so that one lane has one place and the samples follow each
  * other. */
 
-enum { GRADIENT_LIVE_BLOCKS = 4 }; /* of LIVE_ROWS samples: rows of w and grad_w stay in cache while these pass by */
+enum {
+    GRADIENT_LIVE_BLOCKS = 4,  /* of LIVE_ROWS samples: rows of w and grad_w stay in cache while these pass by */
+    GRADIENT_LIVE_OUTPUTS = 32 /* so many of them, at most LIVE_OUTPUTS */
+};
 
-/* The gradients of one block by LIVE_COLUMNS columns and LIVE_OUTPUTS outputs. */
+/* The gradients of one block by LIVE_COLUMNS columns and GRADIENT_LIVE_OUTPUTS outputs. */
 typedef struct gradient_live {
     live_block block;
     float (*grad_x)[LIVE_ROWS]; /* per column */
-    float grad_y[LIVE_OUTPUTS][LIVE_ROWS];
+    _Alignas(64) float grad_y[GRADIENT_LIVE_OUTPUTS][LIVE_ROWS];
 } gradient_live;
 
 static void gradient_live_prepare(gradient_live *g, size_t samples, size_t outputs, const lfd_power *power,
@@ -67,7 +70,8 @@ static void gradient_places(const int32_t *place, size_t count, float *grad_w, s
 static void gradient_flush(gradient_live *g, const float *w, size_t w_stride, const lfd_power_pieces *power,
                            float *grad_w) {
     const power_pieces pieces = power_load(power);
-    float term[LIVE_TOGETHER][LIVE_ROWS], nowhere = 0.0f, *to[LIVE_TOGETHER];
+    _Alignas(64) float term[LIVE_TOGETHER][LIVE_ROWS];
+    float nowhere = 0.0f, *to[LIVE_TOGETHER];
     live_confirm(&g->block, w, w_stride);
     const size_t count = g->block.found.count;
     for (size_t first = 0; first < count; first += LIVE_TOGETHER) {
@@ -85,7 +89,8 @@ static void gradient_flush(gradient_live *g, const float *w, size_t w_stride, co
     g->block.found.count = 0;
 }
 
-/* The samples and outputs of s, at most LIVE_ROWS samples and LIVE_OUTPUTS outputs; next_w: the rows that come next. */
+/* The samples and outputs of s, at most LIVE_ROWS samples and GRADIENT_LIVE_OUTPUTS outputs; next_w: the rows that come
+ * next. */
 static void gradient_live_outputs(gradient_live *g, const lfd_shape *s, const lfd_power *power, const float *w,
                                   const float *next_w, const float *y, const float *grad_y, float *grad_w) {
     gradient_live_prepare(g, s->batch, s->n_out, power, y, grad_y, s->y_stride);
@@ -100,7 +105,7 @@ static void gradient_live_outputs(gradient_live *g, const lfd_shape *s, const lf
 static void gradient_sparse(const lfd_shape *s, const lfd_power *power, const float *x, const float *w, const float *y,
                             const float *grad_y, float *grad_x, float *grad_w) {
     live_rows rows[GRADIENT_LIVE_BLOCKS];
-    float grad_xs[GRADIENT_LIVE_BLOCKS][LIVE_COLUMNS][LIVE_ROWS];
+    _Alignas(64) float grad_xs[GRADIENT_LIVE_BLOCKS][LIVE_COLUMNS][LIVE_ROWS];
     gradient_live g;
     lfd_shape part = *s;
     g.block.found.count = 0;
@@ -110,11 +115,11 @@ static void gradient_sparse(const lfd_shape *s, const lfd_power *power, const fl
         live_transpose(grad_x ? samples : 0, s->n_in, grad_x ? grad_x + b * s->x_stride : NULL, s->x_stride,
                        grad_xs[b / LIVE_ROWS]);
     }
-    for (size_t o = 0; o < s->n_out; o += LIVE_OUTPUTS)
+    for (size_t o = 0; o < s->n_out; o += GRADIENT_LIVE_OUTPUTS)
         for (size_t b = 0; b < s->batch; b += LIVE_ROWS) {
             part.batch = smaller(LIVE_ROWS, s->batch - b);
-            part.n_out = smaller(LIVE_OUTPUTS, s->n_out - o);
-            const size_t after = o + LIVE_OUTPUTS + part.n_out <= s->n_out ? o + LIVE_OUTPUTS : o;
+            part.n_out = smaller(GRADIENT_LIVE_OUTPUTS, s->n_out - o);
+            const size_t after = o + GRADIENT_LIVE_OUTPUTS + part.n_out <= s->n_out ? o + GRADIENT_LIVE_OUTPUTS : o;
             const float *next = w + (b + LIVE_ROWS < s->batch ? o : after) * s->w_stride;
             g.block.rows = &rows[b / LIVE_ROWS];
             g.grad_x = grad_xs[b / LIVE_ROWS];

@@ -6,14 +6,10 @@ enum {
     PANEL_COLUMNS = 128, /* columns transposed at a time */
     PANEL_ROWS = 48      /* rows of x per block, a multiple of LIVE_ROWS */
 };
-/* Share of places where some sample has a term that matters, below which looking for them beats computing all terms.
- * Measured. */
-static const float PANEL_FEW = 0.65f;
-
 /* What one block of PANEL_ROWS x PANEL outputs needs; about 40 KiB, on the stack. */
 typedef struct panel_block {
     size_t rows, outputs; /* valid ones */
-    float sum[PANEL_ROWS][PANEL];
+    _Alignas(64) float sum[PANEL_ROWS][PANEL];
     float maximum[PANEL_ROWS][PANEL];
     float inverse[PANEL_ROWS][PANEL]; /* scale / maximum; 0 where the reference takes over */
     _Alignas(64) float columns[PANEL_COLUMNS][PANEL];
@@ -134,49 +130,20 @@ static void panel_prepare(panel_block *block, const lfd_power *power) {
         }
 }
 
-/* maximum <- maximum * sum^(1/p), the distances. */
+/* maximum <- the distances. */
 static void panel_roots(panel_block *block, const lfd_power *power) {
-    vf p = vf_set(power->p), inv_p = vf_set(power->inv_p);
     for (size_t b = 0; b < block->rows; ++b)
         for (size_t o = 0; o < PANEL; o += LANES) {
-            vf roots = root(vf_load(block->sum[b] + o), p, inv_p);
-            vf maximum = vf_load(block->maximum[b] + o);
-            vf_store(block->maximum[b] + o,
-                     vf_select(vf_less(maximum, vf_set(LFD_TINY)), maximum, vf_mul(maximum, roots)));
+            float *maximum = block->maximum[b] + o;
+            vf_store(maximum, root_of_sum(vf_load(maximum), vf_load(block->sum[b] + o), power));
         }
-}
-
-/* 1 when terms are better looked for than all computed. */
-static int panel_is_sparse(panel_block *block, const lfd_shape *s, const lfd_power *power, const float *x,
-                           const float *w) {
-    live_block live;
-    live_rows rows;
-    const size_t samples = smaller(LIVE_ROWS, s->batch);
-    live.rows = &rows;
-    live_load(&rows, samples, smaller(LIVE_COLUMNS, s->n_in), x, s->x_stride);
-    forward_prepare(&live, samples, s->n_out, power, block->maximum[0], PANEL);
-    float share = live_share(&live, s->n_out, w, s->w_stride);
-    return share * (float)LIVE_ROWS < PANEL_FEW * (float)samples;
-}
-
-static void panel_sparse(panel_block *block, const lfd_shape *s, const lfd_power *power, const float *x,
-                         const float *w) {
-    lfd_shape part = *s;
-    part.y_stride = PANEL;
-    for (size_t b = 0; b < s->batch; b += LIVE_ROWS) {
-        part.batch = smaller(LIVE_ROWS, s->batch - b);
-        forward_sparse(&part, power, x + b * s->x_stride, w, block->maximum[b], block->sum[b]);
-    }
 }
 
 /* From the maxima of the block to its distances, by the normalised formula. */
 static void panel_normalised(panel_block *block, const lfd_shape *s, const lfd_power *power, const float *x,
                              const float *w) {
     panel_prepare(block, power);
-    if (panel_is_sparse(block, s, power, x, w))
-        panel_sparse(block, s, power, x, w);
-    else
-        panel_dense(block, s, 0, power, x, w);
+    panel_dense(block, s, 0, power, x, w);
     panel_roots(block, power);
     for (size_t b = 0; b < block->rows; ++b)
         for (size_t o = 0; o < block->outputs; ++o)
@@ -224,14 +191,31 @@ static void panel_forward(panel_block *block, const lfd_shape *s, const lfd_powe
     panel_store(block, power->integer, y, s->y_stride);
 }
 
-void ISA(lp_forward)(const lfd_shape *s, const lfd_power *power, const float *x, const float *w, float *y) {
+/* All terms, panel by panel. */
+static void forward_dense(const lfd_shape *s, const lfd_power *power, const float *x, const float *w, float *y) {
     panel_block block;
     lfd_shape part = *s;
-    if (!power->integer) ISA(linf_forward)(s, x, w, y);
     for (size_t o = 0; o < s->n_out; o += PANEL)
         for (size_t b = 0; b < s->batch; b += PANEL_ROWS) {
             part.batch = block.rows = smaller(PANEL_ROWS, s->batch - b);
             part.n_out = block.outputs = smaller(PANEL, s->n_out - o);
             panel_forward(&block, &part, power, x + b * s->x_stride, w + o * s->w_stride, y + b * s->y_stride + o);
+        }
+}
+
+void ISA(lp_forward)(const lfd_shape *s, const lfd_power *power, const float *x, const float *w, float *y) {
+    lfd_shape part = *s;
+    if (power->integer) {
+        forward_dense(s, power, x, w, y);
+        return;
+    }
+    ISA(linf_forward)(s, x, w, y);
+    for (size_t o = 0; o < s->n_out; o += LIVE_OUTPUTS)
+        for (size_t b = 0; b < s->batch; b += PANEL_ROWS) {
+            const float *xs = x + b * s->x_stride, *ws = w + o * s->w_stride;
+            float *ys = y + b * s->y_stride + o;
+            part.batch = smaller(PANEL_ROWS, s->batch - b);
+            part.n_out = smaller(LIVE_OUTPUTS, s->n_out - o);
+            (forward_is_sparse(&part, power, xs, ws, ys) ? forward_sparse : forward_dense)(&part, power, xs, ws, ys);
         }
 }
