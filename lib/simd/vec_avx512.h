@@ -20,8 +20,8 @@ enum {
     BOUNDS_TALL = 8,
     BOUNDS_SHORT = 4,
     PANEL_ROWS_X = 6,   /* register tile of the l_p forward: rows of x by two vectors of outputs */
-    GENERAL_ROWS_X = 3, /* the same for any p */
-    GRADIENT_ROWS_X = 6,
+    GENERAL_ROWS_X = 2, /* the same for any p */
+    GRADIENT_ROWS_X = 3,
     GRADIENT_ROWS_W = 4
 };
 

@@ -21,9 +21,10 @@ static void gradient_live_prepare(gradient_live *g, size_t samples, size_t outpu
     live_prepare(&g->block, outputs, &power->backward, LFD_TINY);
 }
 
-/* The terms of count places, a constant <= LIVE_AT_ONCE: to term, and added to grad_x. */
+/* The terms of count places, a constant <= LIVE_AT_ONCE: to term, and added to grad_x; to[k]: the k-th place of grad_w,
+ * if there is one, fetched. */
 LFD_INLINE void gradient_terms(gradient_live *g, const int32_t *place, size_t count, const float *w, size_t w_stride,
-                               const power_pieces *pieces, float (*term)[LIVE_ROWS]) {
+                               const power_pieces *pieces, float (*term)[LIVE_ROWS], float *grad_w, float **to) {
     vf power[LIVE_AT_ONCE][LIVE_VECTORS];
     live_powers(&g->block, place, count, w, w_stride, pieces, 1, power);
     LFD_UNROLL
@@ -36,6 +37,9 @@ LFD_INLINE void gradient_terms(gradient_live *g, const int32_t *place, size_t co
             vf_store(term[k] + v * LANES, power[k][v]);
             vf_store(grad_x, vf_add(vf_load(grad_x), power[k][v]));
         }
+        if (!grad_w) continue;
+        to[k] = grad_w + o * w_stride + i;
+        __builtin_prefetch(to[k]);
     }
 }
 
@@ -56,16 +60,6 @@ LFD_INLINE void gradient_to_w(float (*term)[LIVE_ROWS], float *const *to) {
     for (size_t k = 0; k < LANES; ++k) *to[k] = sums[k];
 }
 
-/* to[k]: where in grad_w the k-th of count places is, fetched; nowhere for those past the last. */
-static void gradient_places(const int32_t *place, size_t count, float *grad_w, size_t w_stride, float *nowhere,
-                            float **to) {
-    for (size_t k = 0; k < count; ++k) {
-        to[k] = grad_w + ((size_t)place[k] >> 16) * w_stride + ((size_t)place[k] & 0xffff);
-        __builtin_prefetch(to[k]);
-    }
-    for (size_t k = count; k < LIVE_TOGETHER; ++k) to[k] = nowhere;
-}
-
 /* The gradients of all places found. */
 static void gradient_flush(gradient_live *g, const float *w, size_t w_stride, const lfd_power_pieces *power,
                            float *grad_w) {
@@ -77,13 +71,12 @@ static void gradient_flush(gradient_live *g, const float *w, size_t w_stride, co
     for (size_t first = 0; first < count; first += LIVE_TOGETHER) {
         const int32_t *place = g->block.found.place + first;
         const size_t together = smaller(LIVE_TOGETHER, count - first);
-        if (grad_w) gradient_places(place, together, grad_w, w_stride, &nowhere, to);
         size_t k = 0;
         for (; k + LIVE_AT_ONCE <= together; k += LIVE_AT_ONCE)
-            gradient_terms(g, place + k, LIVE_AT_ONCE, w, w_stride, &pieces, term + k);
-        for (; k < together; ++k) gradient_terms(g, place + k, 1, w, w_stride, &pieces, term + k);
+            gradient_terms(g, place + k, LIVE_AT_ONCE, w, w_stride, &pieces, term + k, grad_w, to + k);
+        for (; k < together; ++k) gradient_terms(g, place + k, 1, w, w_stride, &pieces, term + k, grad_w, to + k);
         if (!grad_w) continue;
-        memset(term + k, 0, (LIVE_TOGETHER - k) * sizeof *term);
+        for (; k < LIVE_TOGETHER; ++k) to[k] = &nowhere, memset(term[k], 0, sizeof term[k]);
         for (k = 0; k < together; k += LANES) gradient_to_w(term + k, to + k);
     }
     g->block.found.count = 0;
