@@ -21,12 +21,14 @@ static double cut(double bits, double exponent) {
     return factor > SMALLEST_CUT ? factor : SMALLEST_CUT;
 }
 
+_Static_assert(LFD_DEGREE % 2 == 0, "no node of a fit is 0");
+
 /* c[k]: of f^k in (1 + f)^q for |f| <= width. 1 at f = 0, and interpolated at Chebyshev's nodes: with h = q width the
  * error is about 4 (h / 2)^(LFD_DEGREE + 1) / (LFD_DEGREE + 1)!. */
 static void fit(double q, double width, float *c) {
     double node[LFD_DEGREE], a[LFD_DEGREE];
     for (int j = 0; j < LFD_DEGREE; ++j) {
-        node[j] = width * lfd_cospi((j + 0.5) / LFD_DEGREE); /* none is 0: their number is even */
+        node[j] = width * lfd_cospi((j + 0.5) / LFD_DEGREE);
         a[j] = (lfd_pow(1.0 + node[j], q) - 1.0) / node[j];
     }
     for (int k = 1; k < LFD_DEGREE; ++k) /* divided differences */

@@ -16,6 +16,9 @@ enum {
     LIVE_AT_ONCE = 4 / LIVE_VECTORS /* places whose powers are interleaved */
 };
 
+_Static_assert((int)LIVE_ROWS % LANES == 0 && (int)LIVE_TOGETHER % LANES == 0 && (int)LIVE_OUTPUTS % LANES == 0,
+               "samples, places and outputs are whole vectors");
+
 /* Up to LIVE_ROWS rows of x over one range of columns, transposed; lanes without a row repeat the last one. */
 typedef struct live_rows {
     _Alignas(64) float x[LIVE_COLUMNS][LIVE_ROWS];
@@ -32,10 +35,10 @@ typedef struct live_places {
 /* LIVE_ROWS rows by LIVE_COLUMNS columns, and LIVE_OUTPUTS outputs at a time. */
 typedef struct live_block {
     const live_rows *rows;
-    _Alignas(
-        64) float inverse[LIVE_OUTPUTS][LIVE_ROWS]; /* scale / distance, 0 for distance 0 and in lanes without a row */
-    float cut[LIVE_OUTPUTS][LIVE_ROWS];             /* infinity there: |x - w| at or above may matter */
-    float least[LIVE_OUTPUTS];                      /* cut of each output */
+    /* scale / distance, 0 for distance 0 and in lanes without a row */
+    _Alignas(64) float inverse[LIVE_OUTPUTS][LIVE_ROWS];
+    float cut[LIVE_OUTPUTS][LIVE_ROWS]; /* infinity there: |x - w| at or above may matter */
+    float least[LIVE_OUTPUTS];          /* cut of each output */
     live_places found;
 } live_block;
 
@@ -129,13 +132,14 @@ static void live_least(size_t outputs, float (*v)[LIVE_ROWS], float *least) {
     }
 }
 
-/* Inverses and cuts from distances (0 in lanes without a row), which stand in cut. Distances below least_distance count
- * as 0. */
-static void live_prepare(live_block *block, size_t outputs, const lfd_power_pieces *power, float least_distance) {
+/* Inverses and cuts from distances (0 in lanes without a row), whole groups of LANES outputs, which may stand where the
+ * cuts go. Those below LFD_TINY count as 0. */
+static void live_prepare(live_block *block, size_t outputs, float (*from)[LIVE_ROWS], const lfd_power_pieces *power) {
+    outputs = (outputs + LANES - 1) / LANES * LANES;
     for (size_t o = 0; o < outputs; ++o)
         for (size_t k = 0; k < LIVE_ROWS; k += LANES) {
-            vf distance = vf_load(block->cut[o] + k);
-            vm none = vf_less(distance, vf_set(least_distance));
+            vf distance = vf_load(from[o] + k);
+            vm none = vf_less(distance, vf_set(LFD_TINY));
             vf inverse = vf_div(vf_set(power->scale), distance), cut = vf_mul(distance, vf_set(power->cut));
             vf_store(block->inverse[o] + k, vf_select(none, vf_set(0.0f), inverse));
             vf_store(block->cut[o] + k, vf_select(none, vf_set(INFINITY), cut));
@@ -164,11 +168,10 @@ static void live_confirm(live_block *block, const float *w, size_t w_stride) {
     block->found.count = kept;
 }
 
-/* power[k] <- |t inverse|^q, t = x - w, of count places, a constant <= LIVE_AT_ONCE; with the sign of t if that is
- * kept.
- */
+/* power <- |t inverse|^q, t = x - w, LIVE_VECTORS for each of count places, a constant <= LIVE_AT_ONCE; with the sign
+ * of t if that is kept. */
 LFD_INLINE void live_powers(const live_block *block, const int32_t *place, size_t count, const float *w,
-                            size_t w_stride, const power_pieces *pieces, int keep_sign, vf (*power)[LIVE_VECTORS]) {
+                            size_t w_stride, const power_pieces *pieces, int keep_sign, vf *power) {
     LFD_UNROLL
     for (size_t k = 0; k < count; ++k) {
         const size_t at = (size_t)place[k], i = at & 0xffff, o = at >> 16;
@@ -176,10 +179,10 @@ LFD_INLINE void live_powers(const live_block *block, const int32_t *place, size_
         LFD_UNROLL
         for (size_t v = 0; v < LIVE_VECTORS; ++v) {
             vf t = vf_sub(vf_load(block->rows->x[i] + v * LANES), weight);
-            power[k][v] = vf_mul(t, vf_load(block->inverse[o] + v * LANES));
+            power[k * LIVE_VECTORS + v] = vf_mul(t, vf_load(block->inverse[o] + v * LANES));
         }
     }
-    powers(count * LIVE_VECTORS, power[0], pieces, keep_sign);
+    powers(count * LIVE_VECTORS, power, pieces, keep_sign);
 }
 
 /* The share of places where some row has a term that matters, from a sample of the outputs. */

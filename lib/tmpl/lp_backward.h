@@ -4,10 +4,12 @@
 
 enum {
     GRADIENT_OUTPUTS = 64,
-    GRADIENT_COLUMNS = 256,
+    GRADIENT_COLUMNS = LIVE_COLUMNS,
     GRADIENT_BLOCK = 24,                /* samples per block, a multiple of every register tile's rows */
     GRADIENT_GROUP = 8 * GRADIENT_BLOCK /* samples that are treated alike; a multiple of LIVE_ROWS too */
 };
+_Static_assert((int)GRADIENT_BLOCK % GRADIENT_ROWS_X == 0 && (int)GRADIENT_GROUP % (int)LIVE_ROWS == 0,
+               "tiles and vectors of samples are full");
 /* Share of places where some sample has a term that matters, below which looking for them beats computing all terms.
  * Measured. */
 static const float GRADIENT_FEW = 0.55f;
@@ -222,8 +224,8 @@ static void gradient_unpack(const lfd_shape *s, const gradient_panel *panels, fl
 }
 
 /* All terms of at most GRADIENT_COLUMNS columns and GRADIENT_OUTPUTS outputs. */
-static void gradient_range(const lfd_shape *s, const lfd_power *power, const float *x, const float *w, const float *y,
-                           const float *grad_y, float *grad_x, float *grad_w) {
+LFD_APART void gradient_range(const lfd_shape *s, const lfd_power *power, const float *x, const float *w,
+                              const float *y, const float *grad_y, float *grad_x, float *grad_w) {
     gradient_panel panels[GRADIENT_COLUMNS / LANES];
     lfd_shape block = *s;
     if (gradient_is_tiny(s, y)) {
@@ -256,8 +258,8 @@ static void gradient_dense(const lfd_shape *s, const lfd_power *power, const flo
 
 /* 1 when terms are better looked for than all computed: few matter, and no distance is too small for plain
  * reciprocals. */
-static int gradient_is_sparse(const lfd_shape *s, const lfd_power *power, const float *x, const float *w,
-                              const float *y) {
+LFD_APART int gradient_is_sparse(const lfd_shape *s, const lfd_power *power, const float *x, const float *w,
+                                 const float *y) {
     gradient_live g;
     live_rows rows;
     const size_t samples = smaller(LIVE_ROWS, s->batch), outputs = smaller(GRADIENT_LIVE_OUTPUTS, s->n_out);
@@ -283,14 +285,11 @@ static void gradient_group(const lfd_shape *s, const lfd_power *power, const flo
         return;
     }
     lfd_shape block = *s;
-    for (size_t i = 0; i < s->n_in; i += LIVE_COLUMNS)
-        for (size_t b = 0; b < s->batch; b += GRADIENT_LIVE_BLOCKS * LIVE_ROWS) {
-            block.n_in = smaller(LIVE_COLUMNS, s->n_in - i);
-            block.batch = smaller(GRADIENT_LIVE_BLOCKS * LIVE_ROWS, s->batch - b);
-            gradient_sparse(&block, power, x + b * s->x_stride + i, w + i, y + b * s->y_stride,
-                            grad_y + b * s->y_stride, grad_x ? grad_x + b * s->x_stride + i : NULL,
-                            grad_w ? grad_w + i : NULL);
-        }
+    for (size_t b = 0; b < s->batch; b += GRADIENT_LIVE_BLOCKS * LIVE_ROWS) {
+        block.batch = smaller(GRADIENT_LIVE_BLOCKS * LIVE_ROWS, s->batch - b);
+        gradient_sparse(&block, power, x + b * s->x_stride, w, y + b * s->y_stride, grad_y + b * s->y_stride,
+                        grad_x ? grad_x + b * s->x_stride : NULL, grad_w);
+    }
 }
 
 void ISA(lp_backward)(const lfd_shape *s, const lfd_power *power, const float *x, const float *w, const float *y,

@@ -4,8 +4,10 @@
 
 enum {
     GRADIENT_LIVE_BLOCKS = 4,  /* of LIVE_ROWS samples: rows of w and grad_w stay in cache while these pass by */
-    GRADIENT_LIVE_OUTPUTS = 32 /* so many of them, at most LIVE_OUTPUTS */
+    GRADIENT_LIVE_OUTPUTS = 32 /* rows of w at a time */
 };
+_Static_assert((int)GRADIENT_LIVE_OUTPUTS <= (int)LIVE_OUTPUTS && (int)GRADIENT_LIVE_OUTPUTS % LANES == 0,
+               "a live_block holds them, as whole vectors");
 
 /* The gradients of one block by LIVE_COLUMNS columns and GRADIENT_LIVE_OUTPUTS outputs. */
 typedef struct gradient_live {
@@ -18,14 +20,14 @@ static void gradient_live_prepare(gradient_live *g, size_t samples, size_t outpu
                                   const float *y, const float *grad_y, size_t y_stride) {
     live_transpose(samples, outputs, y, y_stride, g->block.cut);
     live_transpose(samples, outputs, grad_y, y_stride, g->grad_y);
-    live_prepare(&g->block, outputs, &power->backward, LFD_TINY);
+    live_prepare(&g->block, outputs, g->block.cut, &power->backward);
 }
 
-/* The terms of count places, a constant <= LIVE_AT_ONCE: to term, and added to grad_x; to[k]: the k-th place of grad_w,
- * if there is one, fetched. */
+/* The terms of count places, a constant <= LIVE_AT_ONCE: to term, and added to grad_x. to[k] <- where the k-th place is
+ * in grad_w, fetched; untouched without grad_w. */
 LFD_INLINE void gradient_terms(gradient_live *g, const int32_t *place, size_t count, const float *w, size_t w_stride,
                                const power_pieces *pieces, float (*term)[LIVE_ROWS], float *grad_w, float **to) {
-    vf power[LIVE_AT_ONCE][LIVE_VECTORS];
+    vf power[LIVE_AT_ONCE * LIVE_VECTORS];
     live_powers(&g->block, place, count, w, w_stride, pieces, 1, power);
     LFD_UNROLL
     for (size_t k = 0; k < count; ++k) {
@@ -33,9 +35,9 @@ LFD_INLINE void gradient_terms(gradient_live *g, const int32_t *place, size_t co
         LFD_UNROLL
         for (size_t v = 0; v < LIVE_VECTORS; ++v) {
             float *grad_x = g->grad_x[i] + v * LANES;
-            power[k][v] = vf_mul(power[k][v], vf_load(g->grad_y[o] + v * LANES));
-            vf_store(term[k] + v * LANES, power[k][v]);
-            vf_store(grad_x, vf_add(vf_load(grad_x), power[k][v]));
+            const vf product = vf_mul(power[k * LIVE_VECTORS + v], vf_load(g->grad_y[o] + v * LANES));
+            vf_store(term[k] + v * LANES, product);
+            vf_store(grad_x, vf_add(vf_load(grad_x), product));
         }
         if (!grad_w) continue;
         to[k] = grad_w + o * w_stride + i;
@@ -95,8 +97,8 @@ static void gradient_live_outputs(gradient_live *g, const lfd_shape *s, const lf
 }
 
 /* At most GRADIENT_LIVE_BLOCKS * LIVE_ROWS samples and LIVE_COLUMNS columns. */
-static void gradient_sparse(const lfd_shape *s, const lfd_power *power, const float *x, const float *w, const float *y,
-                            const float *grad_y, float *grad_x, float *grad_w) {
+LFD_APART void gradient_sparse(const lfd_shape *s, const lfd_power *power, const float *x, const float *w,
+                               const float *y, const float *grad_y, float *grad_x, float *grad_w) {
     live_rows rows[GRADIENT_LIVE_BLOCKS];
     _Alignas(64) float grad_xs[GRADIENT_LIVE_BLOCKS][LIVE_COLUMNS][LIVE_ROWS];
     gradient_live g;

@@ -6,7 +6,7 @@ enum {
     PANEL_COLUMNS = 128, /* columns transposed at a time */
     PANEL_ROWS = 48      /* rows of x per block, a multiple of LIVE_ROWS */
 };
-/* What one block of PANEL_ROWS x PANEL outputs needs; about 40 KiB, on the stack. */
+/* What one block of PANEL_ROWS x PANEL outputs needs; about 35 KiB, on the stack. */
 typedef struct panel_block {
     size_t rows, outputs; /* valid ones */
     _Alignas(64) float sum[PANEL_ROWS][PANEL];
@@ -191,8 +191,8 @@ static void panel_forward(panel_block *block, const lfd_shape *s, const lfd_powe
     panel_store(block, power->integer, y, s->y_stride);
 }
 
-/* All terms, panel by panel. */
-static void forward_dense(const lfd_shape *s, const lfd_power *power, const float *x, const float *w, float *y) {
+/* All terms, panel by panel; at any p but small integers y holds the maxima. */
+LFD_APART void forward_dense(const lfd_shape *s, const lfd_power *power, const float *x, const float *w, float *y) {
     panel_block block;
     lfd_shape part = *s;
     for (size_t o = 0; o < s->n_out; o += PANEL)

@@ -7,11 +7,11 @@ static const float FORWARD_FEW = 0.65f;
 /* The terms of count places, a constant <= LIVE_AT_ONCE. */
 LFD_INLINE void forward_terms(const live_block *block, const int32_t *place, size_t count, const float *w,
                               size_t w_stride, const power_pieces *pieces, float (*term)[LIVE_ROWS]) {
-    vf power[LIVE_AT_ONCE][LIVE_VECTORS];
+    vf power[LIVE_AT_ONCE * LIVE_VECTORS];
     live_powers(block, place, count, w, w_stride, pieces, 0, power);
     LFD_UNROLL
     for (size_t k = 0; k < count; ++k) LFD_UNROLL
-    for (size_t v = 0; v < LIVE_VECTORS; ++v) vf_store(term[k] + v * LANES, power[k][v]);
+    for (size_t v = 0; v < LIVE_VECTORS; ++v) vf_store(term[k] + v * LANES, power[k * LIVE_VECTORS + v]);
 }
 
 /* Adds the terms of count places to the sums. */
@@ -45,12 +45,6 @@ static void forward_flush(live_block *block, const float *w, size_t w_stride, co
     block->found.count = 0;
 }
 
-/* What is left out at this p, given the maxima with one sample per lane. */
-static void forward_prepare(live_block *block, size_t outputs, const lfd_power *power, float (*maximum)[LIVE_ROWS]) {
-    memcpy(block->cut, maximum, outputs * sizeof *maximum);
-    live_prepare(block, outputs, &power->forward, LFD_TINY);
-}
-
 /* sum <- the normalised sums of at most LIVE_ROWS samples and LIVE_OUTPUTS outputs. */
 static void forward_sums(const lfd_shape *s, const lfd_power *power, const float *x, const float *w,
                          float (*maximum)[LIVE_ROWS], float (*sum)[LIVE_ROWS]) {
@@ -59,7 +53,7 @@ static void forward_sums(const lfd_shape *s, const lfd_power *power, const float
     memset(sum, 0, LIVE_OUTPUTS * sizeof *sum);
     block.rows = &rows;
     block.found.count = 0;
-    forward_prepare(&block, s->n_out, power, maximum);
+    live_prepare(&block, s->n_out, maximum, &power->forward);
     for (size_t i = 0; i < s->n_in; i += LIVE_COLUMNS) {
         live_load(&rows, s->batch, smaller(LIVE_COLUMNS, s->n_in - i), x + i, s->x_stride);
         for (size_t o = 0; o < s->n_out; ++o) {
@@ -86,7 +80,7 @@ static void forward_roots(size_t outputs, const lfd_power *power, float (*maximu
 }
 
 /* At most LIVE_OUTPUTS outputs; y: from the maxima to the distances. */
-static void forward_sparse(const lfd_shape *s, const lfd_power *power, const float *x, const float *w, float *y) {
+LFD_APART void forward_sparse(const lfd_shape *s, const lfd_power *power, const float *x, const float *w, float *y) {
     _Alignas(64) float maximum[LIVE_OUTPUTS][LIVE_ROWS], sum[LIVE_OUTPUTS][LIVE_ROWS];
     lfd_shape part = *s;
     for (size_t b = 0; b < s->batch; b += LIVE_ROWS) {
@@ -104,15 +98,14 @@ static void forward_sparse(const lfd_shape *s, const lfd_power *power, const flo
 }
 
 /* 1 when terms are better looked for than all computed. */
-static int forward_is_sparse(const lfd_shape *s, const lfd_power *power, const float *x, const float *w,
-                             const float *y) {
+LFD_APART int forward_is_sparse(const lfd_shape *s, const lfd_power *power, const float *x, const float *w,
+                                const float *y) {
     live_block block;
     live_rows rows;
-    float maximum[LIVE_OUTPUTS][LIVE_ROWS];
     const size_t samples = smaller(LIVE_ROWS, s->batch), outputs = smaller(LIVE_OUTPUTS, s->n_out);
     block.rows = &rows;
     live_load(&rows, samples, smaller(LIVE_COLUMNS, s->n_in), x, s->x_stride);
-    live_transpose(samples, outputs, y, s->y_stride, maximum);
-    forward_prepare(&block, outputs, power, maximum);
+    live_transpose(samples, outputs, y, s->y_stride, block.cut);
+    live_prepare(&block, outputs, block.cut, &power->forward);
     return live_share(&block, outputs, w, s->w_stride) * (float)LIVE_ROWS < FORWARD_FEW * (float)samples;
 }

@@ -11,12 +11,15 @@
 
 /* Independent vectors of a round: enough that no result is waited for, so few that all stay in registers. */
 enum {
-    CHAINS = GRADIENT_ROWS_X,
-    MAXIMA = LANES > 8 ? 12 : 6, /* of magnitudes */
+    CHAINS = LANES > 8 ? 6 : 4,
+    GENERAL_CHAINS = LANES > 8 ? 3 : 4, /* of powers at any p */
+    MAXIMA = LANES > 8 ? 12 : 6,        /* of magnitudes */
     INTERVALS = LANES > 8 ? 6 : 3
 };
 enum { BLOCK = 32, BLOCKS = 2 }; /* columns that an argmax is searched in, at once; such blocks in L1 */
 _Static_assert((int)CHAINS <= (int)LIMIT_MOST && (int)MAXIMA <= (int)LIMIT_MOST, "limit.x is too short");
+
+#define CHAINS_OF(n) ((n) > 0 ? CHAINS : GENERAL_CHAINS)
 
 /* The compiler forgets what it knows of a vector, and computes each round anew. */
 #define FORGET(v) __asm__ volatile("" : "+x"(v))
@@ -113,9 +116,9 @@ static void bounds(limit *l) {
 }
 
 /* term[c] <- x - w, or, where no small integer has a kernel of its own, that as powers() takes it. */
-LFD_INLINE void differences(const limit *l, int n, vf w, vf inverse, vf *term) {
+LFD_INLINE void differences(const limit *l, size_t count, int n, vf w, vf inverse, vf *term) {
     LFD_UNROLL
-    for (size_t c = 0; c < CHAINS; ++c) {
+    for (size_t c = 0; c < count; ++c) {
         term[c] = vf_sub(vf_set(l->x[c]), w);
         if (n == 0) term[c] = vf_mul(term[c], inverse);
     }
@@ -123,41 +126,43 @@ LFD_INLINE void differences(const limit *l, int n, vf w, vf inverse, vf *term) {
 
 /* After the pass for the maxima, if there must be one. */
 LFD_INLINE void forward(limit *l, int n) {
+    const size_t count = CHAINS_OF(n);
     const power_pieces pieces = power_load(&l->power.forward);
     vf sum[CHAINS], term[CHAINS], w = vf_set(0.5f);
     const vf inverse = vf_set(l->power.forward.scale);
-    fill(sum, CHAINS, 0.0f);
-    if (n == 0) raise_maxima(l, l->rounds * CHAINS / MAXIMA);
+    fill(sum, count, 0.0f);
+    if (n == 0) raise_maxima(l, l->rounds * count / MAXIMA);
     for (size_t r = 0; r < l->rounds; ++r) {
         FORGET(w);
-        differences(l, n, w, inverse, term);
-        n > 0 ? integer_powers(CHAINS, term, n) : powers(CHAINS, term, &pieces, 0);
+        differences(l, count, n, w, inverse, term);
+        n > 0 ? integer_powers(count, term, n) : powers(count, term, &pieces, 0);
         LFD_UNROLL
-        for (size_t c = 0; c < CHAINS; ++c) sum[c] = vf_add(sum[c], term[c]);
+        for (size_t c = 0; c < count; ++c) sum[c] = vf_add(sum[c], term[c]);
     }
-    use(l, sum, CHAINS);
+    use(l, sum, count);
 }
 
 /* Both gradients; small integers in plain products, as lp_backward.h computes them. */
 LFD_INLINE void backward(limit *l, int n) {
+    const size_t count = CHAINS_OF(n);
     const power_pieces pieces = power_load(&l->power.backward);
     vf grad_x[CHAINS], grad_w[2], term[CHAINS], w = vf_set(0.5f);
     const vf inverse = vf_set(l->power.backward.scale), grad_y = vf_set(l->x[0]);
-    fill(grad_x, CHAINS, 0.0f);
+    fill(grad_x, count, 0.0f);
     grad_w[0] = grad_w[1] = w;
     for (size_t r = 0; r < l->rounds; ++r) {
         FORGET(w);
-        differences(l, n, w, inverse, term);
-        n > 0 ? integer_gradients(CHAINS, term, n) : powers(CHAINS, term, &pieces, 1);
+        differences(l, count, n, w, inverse, term);
+        n > 0 ? integer_gradients(count, term, n) : powers(count, term, &pieces, 1);
         LFD_UNROLL
-        for (size_t c = 0; c < CHAINS; ++c) {
+        for (size_t c = 0; c < count; ++c) {
             vf product = vf_mul(term[c], grad_y);
             grad_x[c] = vf_add(grad_x[c], product);
             grad_w[c % 2] = vf_sub(grad_w[c % 2], product);
         }
     }
     grad_x[0] = vf_add(grad_x[0], vf_add(grad_w[0], grad_w[1]));
-    use(l, grad_x, CHAINS);
+    use(l, grad_x, count);
 }
 
 #define BOTH_OF(n)                                                                                                     \
@@ -178,9 +183,9 @@ BOTH_OF(7)
 BOTH_OF(8)
 
 #define FORWARD(n)                                                                                                     \
-    { forward_##n, CHAINS *LANES }
+    { forward_##n, CHAINS_OF(n) * LANES }
 #define BACKWARD(n)                                                                                                    \
-    { backward_##n, CHAINS *LANES }
+    { backward_##n, CHAINS_OF(n) * LANES }
 const limit_loops LIMIT_LOOPS = {
     {linf, MAXIMA *LANES},
     {argmax, MAXIMA *LANES},

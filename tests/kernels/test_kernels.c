@@ -168,11 +168,12 @@ static void check_kernel(const lfd_kernels *k, runner *run, const char *what) {
         compare(k, run, what, make_case(5, 1300 + pick(9), 37, 1, powers[i], 1.0f, RANDOM, 1));
         compare(k, run, what, make_case(101, 19, 67, 0, powers[i], 1.0f, TIES, 0));
     }
-    const int looks = run == run_lp_forward || run == run_lp_backward; /* for the terms that matter, in larger blocks */
-    for (int i = 0; i < 3 && looks; ++i) {
+    /* These look for the terms that matter, in larger blocks. At 1e-12 about a third of the maxima are tiny. */
+    for (int i = 0; i < 3 && (run == run_lp_forward || run == run_lp_backward); ++i) {
         const float p[] = {20.0f, 200.0f, 1000.0f};
         compare(k, run, what, make_case(71, 270 + pick(9), 150 + pick(9), 1, p[i], 1.0f, RANDOM, i % 2));
-        compare(k, run, what, make_case(50, 261, 133, pick(3), p[i], 1e-12f, TIES, i % 2));
+        compare(k, run, what, make_case(50, 261, 133, pick(3), p[i], 1e-12f, RANDOM, i % 2));
+        compare(k, run, what, make_case(200, 40, 20, 0, p[i], 1.0f, i == 2 ? EQUAL_ROWS : TIES, 0));
     }
     for (int kind = 0; kind < DATA_KINDS; ++kind) /* and past several packed blocks in every direction */
         compare(k, run, what, make_case(41, 500 + pick(80), 101, 1, 2.0f, 1.0f, (data_kind)kind, kind % 2));
