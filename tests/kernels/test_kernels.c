@@ -10,11 +10,21 @@
 #include "kernel_case.h"
 #include "ranked_runs.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <cmocka.h>
+
+/* Frames are those of a release only where the compiler optimises and checks nothing. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(__OPTIMIZE__)
+#define OTHER_FRAMES
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define OTHER_FRAMES
+#endif
+#endif
 
 static outputs run_linf_forward(const lfd_kernels *k, kernel_case *c) {
     outputs out = {{y_like(c)}, 0};
@@ -179,6 +189,39 @@ static void check_kernel(const lfd_kernels *k, runner *run, const char *what) {
         compare(k, run, what, make_case(41, 500 + pick(80), 101, 1, 2.0f, 1.0f, (data_kind)kind, kind % 2));
 }
 
+typedef struct call {
+    const lfd_kernels *kernels;
+    runner *run;
+    kernel_case data;
+} call;
+
+static void *call_kernel(void *data) {
+    call *c = data;
+    outputs out = c->run(c->kernels, &c->data);
+    free_outputs(&out);
+    return NULL;
+}
+
+/* docs/threading.md: about 180 KiB of stack. Without them the thread meets its guard page. */
+static void check_stack(const lfd_kernels *k, runner *run) {
+#ifdef OTHER_FRAMES
+    (void)k, (void)run;
+#else
+    const float p[] = {8.0f, 9.5f, 1000.0f};
+    for (size_t i = 0; i < COUNT(p); ++i) {
+        call c = {k, run, make_case(200, 300, 150, 1, p[i], 1.0f, RANDOM, 0)};
+        pthread_attr_t attributes;
+        pthread_t thread;
+        assert_int_equal(pthread_attr_init(&attributes), 0);
+        assert_int_equal(pthread_attr_setstacksize(&attributes, 200 << 10), 0);
+        assert_int_equal(pthread_create(&thread, &attributes, call_kernel, &c), 0);
+        pthread_join(thread, NULL);
+        pthread_attr_destroy(&attributes);
+        free_case(&c.data);
+    }
+#endif
+}
+
 typedef struct row {
     const char *kernel;
     runner *run;
@@ -190,6 +233,7 @@ static void test_row(void **state) {
     const lfd_kernels *k = lfd_kernels_for(r->isa);
     if (!k) skip();
     check_kernel(k, r->run, r->kernel);
+    check_stack(k, r->run);
 }
 
 /* The tables name themselves, and every machine has the reference. */
