@@ -61,8 +61,8 @@ static inline vf vf_abs(vf a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a
 /* a - b as the fused a * 1 - b: the same rounding, on the multipliers' ports. */
 static inline vf vf_difference(vf a, vf b) { return _mm256_fmsub_ps(a, _mm256_set1_ps(1.0f), b); }
 /* With one number for all lanes of one side: a plain subtraction, since all ports are busy alike. */
-static inline vf vf_number_minus(float a, vf b) { return _mm256_sub_ps(_mm256_set1_ps(a), b); }
-static inline vf vf_minus_number(vf a, float b) { return _mm256_sub_ps(a, _mm256_set1_ps(b)); }
+static inline vf vf_number_minus(const float *a, vf b) { return _mm256_sub_ps(_mm256_set1_ps(*a), b); }
+static inline vf vf_minus_number(vf a, const float *b) { return _mm256_sub_ps(a, _mm256_set1_ps(*b)); }
 /* max(a, b) for a >= +0, and min(a, b) for a <= -0: as integers, which every port compares. */
 static inline vf vf_max_above_zero(vf a, vf b) {
     return _mm256_castsi256_ps(_mm256_max_epi32(_mm256_castps_si256(a), _mm256_castps_si256(b)));

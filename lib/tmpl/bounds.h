@@ -123,7 +123,7 @@ LFD_INLINE void bounds_columns(const bounds_block *block, size_t rows, size_t r,
         vf w = vf_load(block->w[panel][i]);
         LFD_UNROLL
         for (size_t b = 0; b < rows; ++b) {
-            vf t1 = vf_minus_number(w, block->lower_x[r + b][i]), t2 = vf_number_minus(block->upper_x[r + b][i], w);
+            vf t1 = vf_minus_number(w, &block->lower_x[r + b][i]), t2 = vf_number_minus(&block->upper_x[r + b][i], w);
             highest[b] = vf_highest(highest[b], t1, t2);
             lowest[b] = vf_lowest(lowest[b], t1, t2);
         }

@@ -107,7 +107,7 @@ LFD_INLINE void linf_columns(const linf_block *block, size_t rows, size_t wide, 
         LFD_UNROLL
         for (size_t b = 0; b < rows; ++b) LFD_UNROLL
         for (size_t v = 0; v < wide; ++v)
-            most[b][v] = vf_max_magnitude(most[b][v], vf_number_minus(block->x[r + b][i], w[v]));
+            most[b][v] = vf_max_magnitude(most[b][v], vf_number_minus(&block->x[r + b][i], w[v]));
     }
     LFD_UNROLL
     for (size_t b = 0; b < rows; ++b) LFD_UNROLL

@@ -43,7 +43,7 @@ static void raise_maxima(limit *l, size_t rounds) {
     for (size_t r = 0; r < rounds; ++r) {
         FORGET(w);
         LFD_UNROLL
-        for (size_t c = 0; c < MAXIMA; ++c) most[c] = vf_max_magnitude(most[c], vf_number_minus(l->x[c], w));
+        for (size_t c = 0; c < MAXIMA; ++c) most[c] = vf_max_magnitude(most[c], vf_number_minus(&l->x[c], w));
     }
     use(l, most, MAXIMA);
 }
@@ -87,7 +87,7 @@ static void argmax(limit *l) {
         for (size_t i = 0; i < BLOCK; ++i) {
             FORGET(w);
             LFD_UNROLL
-            for (size_t c = 0; c < MAXIMA; ++c) most[c] = vf_max_magnitude(most[c], vf_number_minus(l->x[c], w));
+            for (size_t c = 0; c < MAXIMA; ++c) most[c] = vf_max_magnitude(most[c], vf_number_minus(&l->x[c], w));
         }
         LFD_UNROLL
         for (size_t c = 0; c < MAXIMA; ++c) mark_lanes(hits[c], vf_less(before[c], most[c]), (int32_t)block);
@@ -106,7 +106,7 @@ static void bounds(limit *l) {
         FORGET(w);
         LFD_UNROLL
         for (size_t c = 0; c < INTERVALS; ++c) {
-            vf t1 = vf_minus_number(w, l->x[c]), t2 = vf_number_minus(l->x[c], w);
+            vf t1 = vf_minus_number(w, &l->x[c]), t2 = vf_number_minus(&l->x[c], w);
             highest[c] = vf_highest(highest[c], t1, t2);
             lowest[c] = vf_lowest(lowest[c], t1, t2);
         }
