@@ -142,13 +142,12 @@ static void panel_roots(panel_block *block, const lfd_power *power) {
 /* From the maxima of the block to its distances, by the normalised formula. */
 static void panel_normalised(panel_block *block, const lfd_shape *s, const lfd_power *power, const float *x,
                              const float *w) {
+    lfd_shape part = *s;
+    part.y_stride = PANEL;
     panel_prepare(block, power);
     panel_dense(block, s, 0, power, x, w);
     panel_roots(block, power);
-    for (size_t b = 0; b < block->rows; ++b)
-        for (size_t o = 0; o < block->outputs; ++o)
-            if (block->maximum[b][o] < LFD_TINY)
-                block->maximum[b][o] = lfd_ref_lp_output(power, s->n_in, x + b * s->x_stride, w + o * s->w_stride);
+    forward_tiny(&part, power, x, w, block->maximum[0]);
 }
 
 /* y <- the roots of the plain sums; returns how many sums were out of their safe range, and leaves those at -1. */

@@ -71,6 +71,14 @@ LFD_INLINE vf root_of_sum(vf maximum, vf sum, const lfd_power *power) {
     return vf_select(vf_less(maximum, vf_set(LFD_TINY)), maximum, product);
 }
 
+/* Those: distances, and the maxima that were left. */
+static void forward_tiny(const lfd_shape *s, const lfd_power *power, const float *x, const float *w, float *y) {
+    for (size_t b = 0; b < s->batch; ++b)
+        for (size_t o = 0; o < s->n_out; ++o)
+            if (y[b * s->y_stride + o] < LFD_TINY)
+                y[b * s->y_stride + o] = lfd_ref_lp_output(power, s->n_in, x + b * s->x_stride, w + o * s->w_stride);
+}
+
 /* sum <- the distances. */
 static void forward_roots(size_t outputs, const lfd_power *power, float (*maximum)[LIVE_ROWS],
                           float (*sum)[LIVE_ROWS]) {
@@ -89,12 +97,8 @@ LFD_APART void forward_sparse(const lfd_shape *s, const lfd_power *power, const 
         forward_sums(&part, power, x + b * s->x_stride, w, maximum, sum);
         forward_roots(s->n_out, power, maximum, sum);
         live_restore(part.batch, s->n_out, sum, y + b * s->y_stride, s->y_stride);
-        for (size_t o = 0; o < s->n_out; ++o)
-            for (size_t r = 0; r < part.batch; ++r)
-                if (maximum[o][r] < LFD_TINY)
-                    y[(b + r) * s->y_stride + o] =
-                        lfd_ref_lp_output(power, s->n_in, x + (b + r) * s->x_stride, w + o * s->w_stride);
     }
+    forward_tiny(s, power, x, w, y);
 }
 
 /* 1 when terms are better looked for than all computed. */
