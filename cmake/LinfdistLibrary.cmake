@@ -18,6 +18,7 @@ set(linfdist_sources
     lib/power.c
     lib/gemm/gemm.c
     lib/ref/bounds.c
+    lib/ref/codes.c
     lib/ref/elementwise.c
     lib/ref/linf.c
     lib/ref/lp.c
@@ -28,6 +29,7 @@ set(linfdist_sources
     src/attack.c
     src/certifier.c
     src/checkpoint.c
+    src/codes.c
     src/context.c
     src/conv_ops.c
     src/decay.c
@@ -55,6 +57,7 @@ set(linfdist_sources
     src/run_pass.c
     src/safetensors.c
     src/schedule.c
+    src/screen.c
     src/sequence.c
     src/status.c
     src/units.c

@@ -28,6 +28,7 @@ typedef struct search {
 } search;
 
 typedef struct sample {
+    size_t index; /* among the call's */
     const float *pixels;
     int32_t predicted;
     double margin;  /* normalized */
@@ -43,16 +44,18 @@ typedef struct certification {
     int32_t method;
     const float *x;
     size_t x_stride, n, chunk;
-    double eps_raw; /* certify_at */
+    double eps_raw;        /* certify_at */
+    lfd_verdict *verdicts; /* its results, LFD_UNDECIDED so far or not; NULL: radii are asked for */
 
     linfdist_run *run;
-    sample *samples; /* of the present chunk */
-    size_t *open;    /* those whose certificate through bounds is asked for */
+    sample *samples;    /* of the present chunk */
+    size_t count, next; /* how many those are; the first sample after them */
+    size_t *open;       /* those whose certificate through bounds is asked for */
     size_t open_count;
     int bounded; /* certificates lead bounds through layers: INTERVAL from the pixels, MARGIN from the model's split */
 
     /* The caller's, each or NULL. */
-    int32_t *predicted, *certified;
+    int32_t *predicted;
     float *margin, *radius;
 } certification;
 
@@ -87,7 +90,8 @@ static linfdist_status check_growth(const linfdist_model *model) {
 static void prepare(linfdist_certifier *certifier) {
     const lfd_error_text kept = lfd_error_keep();
     certifier->prepared = lfd_prepare(certifier->snapshot);
-    if (certifier->prepared) return;
+    const linfdist_status status = lfd_screen_create(certifier->snapshot, &certifier->screen);
+    if (certifier->prepared && status == LINFDIST_OK) return;
     lfd_error_restore(&kept);
     lfd_warn(certifier->context, "no memory to prepare a certifier: its certificates take longer");
 }
@@ -120,6 +124,7 @@ void linfdist_certifier_destroy(linfdist_certifier *certifier) {
     if (!certifier) return;
     linfdist_model *snapshot = certifier->snapshot;
     lfd_forget(snapshot, certifier->prepared);
+    lfd_screen_destroy(certifier->context, certifier->screen);
     lfd_free(certifier->context, certifier);
     lfd_model_release(snapshot);
 }
@@ -136,14 +141,13 @@ static void normalize_task(void *data, size_t index) {
     lfd_units_normalize(&c->units, c->samples[index].pixels, c->run->signals[0].value + index * c->units.n_in);
 }
 
-/* Predictions and margins of samples [first, first + count). */
-static void predict(certification *c, size_t first, size_t count) {
+/* Predictions and margins of the chunk. */
+static void predict(certification *c) {
     const linfdist_model *model = c->certifier->snapshot;
     const float *outputs = c->run->signals[model->layer_count].value;
-    for (size_t i = 0; i < count; ++i) c->samples[i] = (sample){.pixels = c->x + (first + i) * c->x_stride};
-    lfd_parallel_for(c->certifier->context, normalize_task, c, count);
-    (void)lfd_run_forward(c->run, count, LINFDIST_EVALUATE, INFINITY, 0, 0);
-    for (size_t i = 0; i < count; ++i) rank(&c->samples[i], model, outputs + i * (size_t)model->classes);
+    lfd_parallel_for(c->certifier->context, normalize_task, c, c->count);
+    (void)lfd_run_forward(c->run, c->count, LINFDIST_EVALUATE, INFINITY, 0, 0);
+    for (size_t i = 0; i < c->count; ++i) rank(&c->samples[i], model, outputs + i * (size_t)model->classes);
 }
 
 /* ---- margin certificates ---- */
@@ -276,61 +280,65 @@ static void search_radii(certification *c) {
 /* ---- chunks ---- */
 
 /* Ties never have a certificate. */
-static void open_samples(certification *c, size_t count) {
+static void open_samples(certification *c) {
     c->open_count = 0;
-    for (size_t i = 0; i < count; ++i) {
+    for (size_t i = 0; i < c->count; ++i) {
         if (c->samples[i].margin > 0.0) c->open[c->open_count++] = i;
     }
 }
 
-static void write_common(const certification *c, size_t first, size_t count) {
-    for (size_t i = 0; i < count; ++i) {
-        if (c->predicted) c->predicted[first + i] = c->samples[i].predicted;
-        if (c->margin) c->margin[first + i] = (float)c->samples[i].margin;
+/* The next samples that nothing has decided about. Returns 0 when there are none. */
+static size_t take_chunk(certification *c) {
+    for (c->count = 0; c->count < c->chunk && c->next < c->n; ++c->next) {
+        if (c->verdicts && c->verdicts[c->next].certified != LFD_UNDECIDED) continue;
+        c->samples[c->count++] = (sample){.index = c->next, .pixels = c->x + c->next * c->x_stride};
     }
+    return c->count;
 }
 
-static size_t chunk_begin(certification *c, size_t index, size_t *first) {
-    *first = index * c->chunk;
-    size_t count = c->n - *first < c->chunk ? c->n - *first : c->chunk;
-    predict(c, *first, count);
-    write_common(c, *first, count);
-    return count;
-}
-
-static void radius_task(void *data, size_t index) {
-    certification *c = data;
-    size_t first, count = chunk_begin(c, index, &first);
-    if (!c->radius) return;
-    if (c->bounded) {
-        open_samples(c, count);
+static void find_radii(certification *c) {
+    if (c->radius && c->bounded) {
+        open_samples(c);
         search_radii(c);
     }
-    for (size_t i = 0; i < count; ++i) {
+    for (size_t i = 0; i < c->count; ++i) {
         const sample *s = &c->samples[i];
-        c->radius[first + i] = c->bounded ? float_of(s->search.lower) : margin_radius(c, s->margin);
+        if (c->predicted) c->predicted[s->index] = s->predicted;
+        if (c->margin) c->margin[s->index] = (float)s->margin;
+        if (c->radius) c->radius[s->index] = c->bounded ? float_of(s->search.lower) : margin_radius(c, s->margin);
     }
 }
 
 /* Inside a valid range larger radii add nothing; without one, the library computes no further than LFD_LIMIT. */
-static void ask_at(certification *c, size_t count) {
+static void ask_at(certification *c) {
     double eps = c->eps_raw;
     if (eps > (double)c->units.radius_max) {
         if (!c->units.clamped) return;
         eps = (double)c->units.radius_max;
     }
-    open_samples(c, count);
+    open_samples(c);
     for (size_t i = 0; i < c->open_count; ++i) c->samples[c->open[i]].eps_raw = eps;
     ask_bounds(c);
 }
 
-static void verdict_task(void *data, size_t index) {
-    certification *c = data;
-    size_t first, count = chunk_begin(c, index, &first);
-    if (c->bounded) ask_at(c, count);
-    for (size_t i = 0; i < count; ++i) {
+static void find_verdicts(certification *c) {
+    if (c->bounded) ask_at(c);
+    for (size_t i = 0; i < c->count; ++i) {
         const sample *s = &c->samples[i];
-        c->certified[first + i] = c->bounded ? s->holds : margin_holds(c, s->margin, c->eps_raw);
+        c->verdicts[s->index] =
+            (lfd_verdict){s->predicted, c->bounded ? s->holds : margin_holds(c, s->margin, c->eps_raw)};
+    }
+}
+
+static void chunks_task(void *data, size_t unused) {
+    certification *c = data;
+    (void)unused;
+    for (c->next = 0; take_chunk(c) > 0;) {
+        predict(c);
+        if (c->verdicts)
+            find_verdicts(c);
+        else
+            find_radii(c);
     }
 }
 
@@ -363,10 +371,10 @@ static linfdist_status allocate(certification *c) {
     return lfd_run_create(c->certifier->snapshot, LINFDIST_RUN_INFERENCE, c->chunk, c->certifier->prepared, &c->run);
 }
 
-static linfdist_status certify(certification *c, linfdist_task_fn task, int64_t x_stride, int64_t n) {
-    LFD_TRY(check(c, x_stride, n));
-    linfdist_status status = allocate(c);
-    if (status == LINFDIST_OK) lfd_serial_for(task, c, (c->n + c->chunk - 1) / c->chunk);
+/* By the exact passes, whatever is undecided. */
+static linfdist_status certify(certification *c) {
+    const linfdist_status status = allocate(c);
+    if (status == LINFDIST_OK) lfd_serial_for(chunks_task, c, 1);
     linfdist_run_destroy(c->run);
     lfd_free(c->certifier->context, c->samples);
     lfd_free(c->certifier->context, c->open);
@@ -379,21 +387,48 @@ linfdist_status linfdist_certify(const linfdist_certifier *certifier, int32_t me
     LFD_REQUIRE(x);
     certification c = {
         .certifier = certifier, .method = method, .x = x, .predicted = predicted, .margin = margin, .radius = radius};
-    return certify(&c, radius_task, x_stride, n);
+    LFD_TRY(check(&c, x_stride, n));
+    return certify(&c);
+}
+
+static int all_decided(const certification *c) {
+    for (size_t i = 0; i < c->n; ++i)
+        if (c->verdicts[i].certified == LFD_UNDECIDED) return 0;
+    return 1;
+}
+
+static linfdist_status find_all_verdicts(certification *c) {
+    for (size_t i = 0; i < c->n; ++i) c->verdicts[i].certified = LFD_UNDECIDED;
+    if (c->certifier->screen) {
+        lfd_screening screening = {.units = &c->units,
+                                   .method = c->method,
+                                   .x = c->x,
+                                   .x_stride = c->x_stride,
+                                   .n = c->n,
+                                   .eps_raw = c->eps_raw,
+                                   .verdicts = c->verdicts};
+        LFD_TRY(lfd_screen_run(c->certifier->screen, c->certifier->context, &screening));
+    }
+    return all_decided(c) ? LINFDIST_OK : certify(c);
 }
 
 linfdist_status linfdist_certify_at(const linfdist_certifier *certifier, int32_t method, const float *x,
                                     int64_t x_stride, int64_t n, double eps_raw, int32_t *predicted,
                                     int32_t *certified) {
+    void *memory;
     LFD_REQUIRE(certifier);
     LFD_REQUIRE(x);
     LFD_REQUIRE(certified);
     LFD_TRY(lfd_check_number("eps_raw", eps_raw, 0.0, DBL_MAX));
-    certification c = {.certifier = certifier,
-                       .method = method,
-                       .x = x,
-                       .eps_raw = eps_raw,
-                       .predicted = predicted,
-                       .certified = certified};
-    return certify(&c, verdict_task, x_stride, n);
+    certification c = {.certifier = certifier, .method = method, .x = x, .eps_raw = eps_raw};
+    LFD_TRY(check(&c, x_stride, n));
+    LFD_TRY(lfd_alloc(certifier->context, c.n, sizeof *c.verdicts, "verdicts", &memory));
+    c.verdicts = memory;
+    const linfdist_status status = find_all_verdicts(&c);
+    for (size_t i = 0; i < c.n && status == LINFDIST_OK; ++i) {
+        if (predicted) predicted[i] = c.verdicts[i].predicted;
+        certified[i] = c.verdicts[i].certified;
+    }
+    lfd_free(certifier->context, memory);
+    return status;
 }

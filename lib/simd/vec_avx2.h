@@ -2,6 +2,7 @@
 #ifndef LFD_VEC_AVX2_H
 #define LFD_VEC_AVX2_H
 
+#include "bytes.h"
 #include "compress_table.h"
 #include "pick.h"
 
@@ -11,6 +12,7 @@
 
 enum {
     LANES = 8,
+    BYTES = 32,
     LINF_ROWS_X = 2, /* register tiles of 16 registers in all */
     LINF_ROWS_W = 4,
     LINF_TALL = 4, /* packed rows, by two vectors of outputs */
@@ -29,6 +31,7 @@ enum {
 typedef __m256 vf;
 typedef __m256i vi;
 typedef __m256 vm; /* all ones or all zeros per lane */
+typedef __m256i vb; /* of bytes */
 
 /* One operation, one line. */
 /* clang-format off */
@@ -198,6 +201,24 @@ static inline vf vf_gather(float *const p[8]) {
 
 static inline __m128 half_max(vf a) {
     return _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+}
+
+/* Bytes. */
+static inline vb vb_load(const uint8_t *p) { return _mm256_loadu_si256((const __m256i *)(const void *)p); }
+static inline void vb_store(uint8_t *p, vb a) { _mm256_storeu_si256((__m256i *)(void *)p, a); }
+static inline vb vb_set(uint8_t a) { return _mm256_set1_epi8((char)a); }
+static inline vb vb_add_up_to_255(vb a, vb b) { return _mm256_adds_epu8(a, b); }
+static inline vb vb_min(vb a, vb b) { return _mm256_min_epu8(a, b); }
+static inline vb vb_max(vb a, vb b) { return _mm256_max_epu8(a, b); }
+static inline vb vb_complement(vb a) { return _mm256_xor_si256(a, _mm256_set1_epi8(-1)); }
+static inline int vb_any_above(vb a, uint8_t most) {
+    const vb over = _mm256_subs_epu8(a, vb_set(most));
+    return !_mm256_testz_si256(over, over);
+}
+/* Bit i: byte i is at most most. */
+static inline uint64_t vb_bits_up_to(vb a, uint8_t most) {
+    const vb at_most = _mm256_cmpeq_epi8(_mm256_subs_epu8(a, vb_set(most)), _mm256_setzero_si256());
+    return (uint32_t)_mm256_movemask_epi8(at_most);
 }
 
 /* out[i] = the largest lane of the i-th vector. */

@@ -2,6 +2,7 @@
 #ifndef LFD_VEC_AVX512_H
 #define LFD_VEC_AVX512_H
 
+#include "bytes.h"
 #include "pick.h"
 
 #include <immintrin.h>
@@ -10,6 +11,7 @@
 
 enum {
     LANES = 16,
+    BYTES = 64,
     LINF_ROWS_X = 6, /* register tile of a few rows: 24 accumulators of 32 registers */
     LINF_ROWS_W = 4,
     LINF_TALL = 16, /* register tiles of packed rows, by one vector of outputs: the usual one and that of the rest */
@@ -28,6 +30,7 @@ enum {
 typedef __m512 vf;
 typedef __m512i vi;
 typedef __mmask16 vm;
+typedef __m512i vb; /* of bytes */
 
 /* One operation, one line. */
 /* clang-format off */
@@ -212,6 +215,18 @@ static inline vf vf_gather(float *const p[16]) {
     return _mm512_setr_ps(*p[0], *p[1], *p[2], *p[3], *p[4], *p[5], *p[6], *p[7], *p[8], *p[9], *p[10], *p[11], *p[12],
                           *p[13], *p[14], *p[15]);
 }
+
+/* Bytes. */
+static inline vb vb_load(const uint8_t *p) { return _mm512_loadu_si512(p); }
+static inline void vb_store(uint8_t *p, vb a) { _mm512_storeu_si512(p, a); }
+static inline vb vb_set(uint8_t a) { return _mm512_set1_epi8((char)a); }
+static inline vb vb_add_up_to_255(vb a, vb b) { return _mm512_adds_epu8(a, b); }
+static inline vb vb_min(vb a, vb b) { return _mm512_min_epu8(a, b); }
+static inline vb vb_max(vb a, vb b) { return _mm512_max_epu8(a, b); }
+static inline vb vb_complement(vb a) { return _mm512_xor_si512(a, _mm512_set1_epi8(-1)); }
+static inline int vb_any_above(vb a, uint8_t most) { return _mm512_cmpgt_epu8_mask(a, vb_set(most)) != 0; }
+/* Bit i: byte i is at most most. */
+static inline uint64_t vb_bits_up_to(vb a, uint8_t most) { return _mm512_cmple_epu8_mask(a, vb_set(most)); }
 
 /* out[i] = the largest lane of the i-th vector. */
 static inline void vf_max_lanes_4(float out[4], vf a, vf b, vf c, vf d) {

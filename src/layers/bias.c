@@ -19,6 +19,15 @@ static void add(const lfd_layer_pass *pass, const float *x, float *y) {
     }
 }
 
+static linfdist_status code(const lfd_layer_pass *pass, double step, const double *tops, double *output_tops,
+                            lfd_coded **coded) {
+    const size_t features = (size_t)pass->spec->n_in, positions = positions_of(pass->spec);
+    (void)step;
+    (void)coded;
+    for (size_t i = 0; i < features; ++i) output_tops[i] = tops[i] + (double)pass->tensors[0].data[i / positions];
+    return LINFDIST_OK;
+}
+
 /* Rounded addition is monotone, so the bounds need no widening. */
 static void forward(const lfd_layer_pass *pass, const lfd_signal *x, const lfd_signal *y) {
     add(pass, x->value, y->value);
@@ -64,6 +73,7 @@ const struct lfd_layer_ops lfd_layer_bias = {
     .elementwise = 1,
     .check = lfd_layer_check_elementwise,
     .describe = describe,
+    .code = code,
     .forward = forward,
     .backward = backward,
     .growth = lfd_layer_growth,

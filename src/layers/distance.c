@@ -40,6 +40,12 @@ static size_t prepared_scratch(const lfd_layer_spec *spec, size_t max_batch) {
     return lfd_pruned_scratch(max_batch, (size_t)spec->n_in, (size_t)spec->groups);
 }
 
+static linfdist_status code(const lfd_layer_pass *pass, double step, const double *tops, double *output_tops,
+                            lfd_coded **coded) {
+    const lfd_dims dims = dims_of(pass);
+    return lfd_coded_create(pass->context, &dims, pass->tensors[0].data, step, tops, output_tops, coded);
+}
+
 static void pruned_forward(const lfd_layer_pass *pass, const lfd_signal *x, const lfd_signal *y) {
     const lfd_dims dims = dims_of(pass);
     const float *w = pass->tensors[0].data;
@@ -89,6 +95,7 @@ const struct lfd_layer_ops lfd_layer_distance = {
     .prepare = prepare,
     .forget = forget,
     .prepared_scratch = prepared_scratch,
+    .code = code,
     .forward = forward,
     .backward = backward,
     .growth = lfd_layer_growth,

@@ -3,6 +3,7 @@
 #define LFD_LAYER_H
 
 #include "../../lib/patches.h"
+#include "../codes.h"
 #include "../model.h"
 #include "../workers.h"
 
@@ -54,6 +55,11 @@ struct lfd_layer_ops {
     linfdist_status (*prepare)(const lfd_layer_pass *pass, const lfd_signal *range, void **prepared);
     void (*forget)(const linfdist_context *context, void *prepared);
     size_t (*prepared_scratch)(const lfd_layer_spec *spec, size_t max_batch);
+    /* For screens (screen.h), at p = infinity: with inputs in [top - 255 step, top], the tops of the outputs. A
+     * distance is made ready for codes; a layer that shifts its features leaves *coded NULL. Or NULL for other layers.
+     */
+    linfdist_status (*code)(const lfd_layer_pass *pass, double step, const double *tops, double *output_tops,
+                            lfd_coded **coded);
     /* Values from values and bounds from bounds, whichever x has; y has the same. Bounds contain every value that the
      * values' arithmetic makes of float inputs between x's bounds. Changes nothing of the model: what TRAIN moves waits
      * in the workspace for commit. In a pass of bounds alone after one of values, TRAIN finds there what the values

@@ -58,6 +58,15 @@ static void forward(const lfd_layer_pass *pass, const lfd_signal *x, const lfd_s
     shift(pass, x->upper, mean, y->upper);
 }
 
+static linfdist_status code(const lfd_layer_pass *pass, double step, const double *tops, double *output_tops,
+                            lfd_coded **coded) {
+    const size_t features = (size_t)pass->spec->n_in, positions = positions_of(pass->spec);
+    (void)step;
+    (void)coded;
+    for (size_t i = 0; i < features; ++i) output_tops[i] = tops[i] - (double)pass->tensors[0].data[i / positions];
+    return LINFDIST_OK;
+}
+
 /* dL/dx = dL/dy - the channel's mean of dL/dy; gradients of the bounds flow through the same mean. */
 static void backward(const lfd_layer_pass *pass, const lfd_signal *x, const lfd_signal *y, const lfd_signal *grad_y,
                      const lfd_signal *grad_x) {
@@ -84,6 +93,7 @@ const struct lfd_layer_ops lfd_layer_mean_shift = {
     .check = lfd_layer_check_elementwise,
     .describe = describe,
     .workspace = workspace,
+    .code = code,
     .forward = forward,
     .backward = backward,
     .commit = commit,

@@ -66,9 +66,11 @@ static void describe_pruned(const bench_settings *s, certifying *dense, certifyi
     const visited found =
         count_visited(pruned->certifier, pruned->method, pruned->of->raw, pruned->of->count, pruned->batch, eps_raw);
     row_number(r, "faster_than_dense", both.ratio);
-    row_number(r, "visited", found.terms / found.all);
-    row_number(r, "ns_per_visited",
-               1e9 * r->time.seconds / (double)pruned->batch / (found.terms / (double)pruned->of->count));
+    if (found.images > 0.0) {
+        row_number(r, "visited", found.terms / found.all);
+        row_number(r, "ns_per_visited", 1e9 * r->time.seconds / (double)pruned->batch / (found.terms / found.images));
+        row_number(r, "undecided", found.undecided / found.images);
+    }
     if (pruned->batch > 1) return;
     const timed rows = time_pairs((work){certify_row, pruned, NULL}, (work){certify_row, dense, NULL}, (int)s->repeats);
     row_number(r, "us_in_a_row", 1e6 * rows.seconds / IN_A_ROW);

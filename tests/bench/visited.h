@@ -1,4 +1,4 @@
-/* How many terms a certifier that skips inputs looks at. */
+/* How much a certifier's screen looks at, and what it leaves to the exact passes. */
 #ifndef VISITED_H
 #define VISITED_H
 
@@ -7,11 +7,12 @@
 #include <stdint.h>
 
 typedef struct visited {
-    double terms, all; /* looked at; of the dense passes */
+    double images;     /* 0 where the certifier has no screen */
+    double terms, all; /* looked at; of the dense passes of the same images */
+    double undecided;  /* images */
 } visited;
 
-/* Of linfdist_certify_at for images raw images, batch in a call: values, and by INTERVAL bounds as well, of every
- * image. */
+/* Of linfdist_certify_at for images raw images, batch in a call: values, and by INTERVAL bounds. */
 visited count_visited(const linfdist_certifier *certifier, int32_t method, const float *raw, int64_t images,
                       int64_t batch, double eps_raw);
 

@@ -1,0 +1,346 @@
+#include "screen.h"
+
+#include <math.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "codes.h"
+#include "cut.h"
+#include "layers/layer.h"
+
+/* Error of codes beyond their roundings: float arithmetic of pixels' codes. */
+static const double code_slack = 1.0 / 64;
+/* What two roundings of the float net can do to a number of at most 1, twice over. */
+static const double float_slack = 0x1p-22;
+
+struct lfd_screen {
+    int64_t layer_count;
+    lfd_coded **coded; /* NULL for layers that shift */
+    size_t n_in, classes, widest;
+    float high, scale;  /* of raw pixels: the code is (high - pixel) scale */
+    double step, *tops; /* of the outputs, normalized */
+    double error;       /* of an output */
+};
+
+/* ---- making one ---- */
+
+typedef struct making {
+    const linfdist_model *model;
+    lfd_screen *screen;
+    double *tops, *next_tops; /* of what enters the layer, and of its outputs */
+    double magnitudes;        /* of all layers' outputs, the largest of each */
+    int64_t distances;        /* so far */
+    linfdist_status status;
+} making;
+
+static int fits(const linfdist_model *model) {
+    if (model->statistics.channels == 0 || lfd_model_sign(model) != 1) return 0;
+    for (int64_t i = 0; i < model->layer_count; ++i) {
+        const lfd_layer *layer = &model->layers[i];
+        if (!layer->ops->code || layer->spec.n_in > LFD_CODE_INPUTS) return 0;
+    }
+    return 1;
+}
+
+static size_t widest_of(const linfdist_model *model) {
+    size_t widest = (size_t)model->n_in;
+    for (int64_t i = 0; i < model->layer_count; ++i)
+        if ((size_t)model->layers[i].spec.n_out > widest) widest = (size_t)model->layers[i].spec.n_out;
+    return widest;
+}
+
+static double largest(const making *m, const double *tops, size_t count) {
+    double most = 0.0;
+    for (size_t i = 0; i < count; ++i)
+        most = fmax(most, fmax(fabs(tops[i]), fabs(tops[i] - LFD_CODE_MOST * m->screen->step)));
+    return most;
+}
+
+static void begin(const making *m) {
+    const linfdist_model *model = m->model;
+    lfd_screen *screen = m->screen;
+    lfd_units units;
+    lfd_units_init(&units, model);
+    const double width = (double)units.high - (double)units.low;
+    screen->high = units.high;
+    screen->scale = (float)(LFD_CODE_MOST / width);
+    screen->step = width / units.std / LFD_CODE_MOST;
+    for (size_t i = 0; i < units.n_in; ++i)
+        m->tops[i] = ((double)units.high - units.mean[i / units.pixels_per_channel * units.mean_step]) / units.std;
+}
+
+static void code_layer(making *m, int64_t index) {
+    const lfd_layer *layer = &m->model->layers[index];
+    const lfd_layer_pass pass = {.context = m->model->context,
+                                 .spec = &layer->spec,
+                                 .tensors = m->model->tensors + layer->first_tensor,
+                                 .batch = 1,
+                                 .mode = LINFDIST_EVALUATE,
+                                 .p = INFINITY};
+    double *swap = m->next_tops;
+    m->status = layer->ops->code(&pass, m->screen->step, m->tops, m->next_tops, &m->screen->coded[index]);
+    m->next_tops = m->tops;
+    m->tops = swap;
+    m->distances += m->screen->coded[index] != NULL;
+}
+
+static void make_task(void *data, size_t unused) {
+    making *m = data;
+    lfd_screen *screen = m->screen;
+    (void)unused;
+    begin(m);
+    m->magnitudes = largest(m, m->tops, screen->n_in);
+    for (int64_t i = 0; i < m->model->layer_count && m->status == LINFDIST_OK; ++i) {
+        code_layer(m, i);
+        m->magnitudes += largest(m, m->tops, (size_t)m->model->layers[i].spec.n_out);
+    }
+    for (size_t j = 0; j < screen->classes; ++j) screen->tops[j] = m->tops[j];
+    screen->error = (0.5 * (double)(m->distances + 1) + code_slack) * screen->step + float_slack * m->magnitudes;
+}
+
+static linfdist_status make(const linfdist_model *model, making *m) {
+    void *memory;
+    lfd_screen *screen = m->screen;
+    LFD_TRY(lfd_alloc_zero(model->context, (size_t)model->layer_count, sizeof(lfd_coded *), "screen", &memory));
+    screen->coded = memory;
+    LFD_TRY(lfd_alloc(model->context, screen->classes, sizeof(double), "screen", &memory));
+    screen->tops = memory;
+    LFD_TRY(lfd_alloc(model->context, 2 * screen->widest, sizeof(double), "screen", &memory));
+    m->tops = memory;
+    m->next_tops = m->tops + screen->widest;
+    lfd_serial_for(make_task, m, 1);
+    lfd_free(model->context, memory);
+    return m->status;
+}
+
+linfdist_status lfd_screen_create(const linfdist_model *model, lfd_screen **screen) {
+    void *memory;
+    *screen = NULL;
+    if (!fits(model)) return LINFDIST_OK;
+    LFD_TRY(lfd_alloc_zero(model->context, 1, sizeof(lfd_screen), "screen", &memory));
+    making m = {.model = model, .screen = memory};
+    *m.screen = (lfd_screen){.layer_count = model->layer_count,
+                             .n_in = (size_t)model->n_in,
+                             .classes = (size_t)model->classes,
+                             .widest = widest_of(model)};
+    const linfdist_status status = make(model, &m);
+    if (status == LINFDIST_OK)
+        *screen = m.screen;
+    else
+        lfd_screen_destroy(model->context, m.screen);
+    return status;
+}
+
+void lfd_screen_destroy(const linfdist_context *context, lfd_screen *screen) {
+    if (!screen) return;
+    for (int64_t i = 0; screen->coded && i < screen->layer_count; ++i) lfd_coded_destroy(context, screen->coded[i]);
+    lfd_free(context, screen->coded);
+    lfd_free(context, screen->tops);
+    lfd_free(context, screen);
+}
+
+/* ---- samples, in blocks or one by one ---- */
+
+/* Up to here samples pass one by one: a block takes as long with few as with many. */
+enum { FEW = 4 };
+
+/* Codes of the lanes' samples, columns and then complements: of the values or of the upper ends, and of the lower ends;
+ * what enters a layer and what leaves it. */
+typedef struct ends {
+    uint8_t *upper, *lower;
+} ends;
+
+typedef struct screening {
+    const lfd_screen *screen;
+    const lfd_kernels *kernels;
+    lfd_screening *of;
+    size_t lanes;      /* of a block: LFD_CODE_LANES, or 1 */
+    cut blocks, parts; /* of samples; of blocks */
+    uint8_t *scratch;
+    size_t scratch_of_part;
+    atomic_size_t terms;
+} screening;
+
+typedef struct block {
+    const screening *s;
+    const size_t *samples; /* their indices */
+    size_t count;          /* at most lanes */
+    ends x, y;
+    uint8_t *rows; /* their codes before they are columns */
+    size_t terms;
+} block;
+
+/* Bytes of a sample's codes, which are read and written in whole vectors. */
+static size_t row_size(const lfd_screen *screen) {
+    return lfd_code_columns(screen->n_in);
+}
+
+static size_t array_size(const screening *s) {
+    return 2 * lfd_code_columns(s->screen->widest) * s->lanes;
+}
+
+static uint8_t *complements_of(const block *b, uint8_t *codes, size_t n) {
+    return codes + lfd_code_columns(n) * b->s->lanes;
+}
+
+static void code_row(const block *b, size_t lane, float shift, uint8_t *row) {
+    const screening *s = b->s;
+    const float *x = s->of->x + b->samples[lane] * s->of->x_stride;
+    s->kernels->codes_of(s->screen->n_in, x, s->screen->high, s->screen->scale, shift, row);
+}
+
+/* The samples' codes into columns, the last one's into the lanes that are left, and complements beside them. */
+static void load(const block *b, float shift, uint8_t *columns, uint8_t *complements) {
+    const lfd_screen *screen = b->s->screen;
+    const size_t n = screen->n_in, size = row_size(screen);
+    complements = complements_of(b, complements, n);
+    if (b->s->lanes == 1) {
+        code_row(b, 0, shift, columns);
+        for (size_t i = 0; i < n; ++i) complements[i] = (uint8_t)(LFD_CODE_MOST - columns[i]);
+        memset(columns + n, LFD_CODE_MOST, size - n);
+        memset(complements + n, LFD_CODE_MOST, size - n);
+        return;
+    }
+    for (size_t lane = 0; lane < b->s->lanes; ++lane) {
+        uint8_t *row = b->rows + lane * size;
+        if (lane < b->count)
+            code_row(b, lane, shift, row);
+        else
+            memcpy(row, row - size, n);
+    }
+    b->s->kernels->codes_pack(n, b->rows, size, columns, complements);
+}
+
+static void forward_layer(block *b, const lfd_code_rows *rows, const uint8_t *x, uint8_t *y, uint8_t *complements) {
+    const lfd_kernels *kernels = b->s->kernels;
+    complements = complements_of(b, complements, rows->n_out);
+    b->terms += b->s->lanes == 1 ? kernels->codes_single(rows, x, y, complements)
+                                 : kernels->codes_forward(rows, x, y, complements) * LFD_CODE_RANKS * LFD_CODE_LANES;
+}
+
+/* An upper bound comes from upper ends and complements of lower ones, and the other way round; values are both. */
+static void forward(block *b, int bounds) {
+    const lfd_screen *screen = b->s->screen;
+    for (int64_t i = 0; i < screen->layer_count; ++i) {
+        if (!screen->coded[i]) continue;
+        const lfd_code_rows *rows = &screen->coded[i]->rows;
+        const ends x = b->x, y = b->y;
+        forward_layer(b, rows, x.upper, y.upper, bounds ? y.lower : y.upper);
+        if (bounds) forward_layer(b, rows, x.lower, y.lower, y.upper);
+        b->x = y;
+        b->y = x;
+    }
+}
+
+/* ---- verdicts ---- */
+
+static double output(const block *b, const uint8_t *codes, size_t class, size_t lane) {
+    const lfd_screen *screen = b->s->screen;
+    return screen->tops[class] - screen->step * codes[class * b->s->lanes + lane];
+}
+
+/* The class with the least number of first, and by how much that is below all others' of second. */
+static int32_t winner_of(const block *b, const uint8_t *first, const uint8_t *second, size_t lane, double *gap) {
+    const size_t classes = b->s->screen->classes;
+    size_t winner = 0;
+    double least = INFINITY;
+    for (size_t j = 1; j < classes; ++j)
+        if (output(b, first, j, lane) < output(b, first, winner, lane)) winner = j;
+    for (size_t j = 0; j < classes; ++j)
+        if (j != winner) least = fmin(least, output(b, second, j, lane));
+    *gap = least - output(b, first, winner, lane);
+    return (int32_t)winner;
+}
+
+/* Whether a margin that is known up to error is above threshold. */
+static int32_t decide(double margin, double error, double threshold) {
+    return margin - error > threshold ? 1 : margin + error <= threshold ? 0 : LFD_UNDECIDED;
+}
+
+static lfd_verdict *verdict_of(const block *b, size_t lane) {
+    return &b->s->of->verdicts[b->samples[lane]];
+}
+
+static void decide_by_margins(block *b) {
+    const screening *s = b->s;
+    const double threshold = 2.0 * s->of->eps_raw / s->of->units->std, error = 2 * s->screen->error;
+    load(b, 0.0f, b->x.upper, b->x.upper);
+    forward(b, 0);
+    for (size_t lane = 0; lane < b->count; ++lane) {
+        double margin;
+        const int32_t winner = winner_of(b, b->x.upper, b->x.upper, lane, &margin);
+        *verdict_of(b, lane) = (lfd_verdict){winner, margin > error ? decide(margin, error, threshold) : LFD_UNDECIDED};
+    }
+}
+
+/* What bounds certify is the prediction. */
+static void decide_by_bounds(block *b) {
+    const screening *s = b->s;
+    /* A radius that covers the valid range is as good as any larger one. */
+    const float shift = (float)fmin(s->of->eps_raw, (double)s->of->units->radius_max) * s->screen->scale;
+    load(b, shift, b->x.upper, b->x.lower);
+    load(b, -shift, b->x.lower, b->x.upper);
+    forward(b, 1);
+    for (size_t lane = 0; lane < b->count; ++lane) {
+        double gap;
+        const int32_t winner = winner_of(b, b->x.upper, b->x.lower, lane, &gap);
+        *verdict_of(b, lane) = (lfd_verdict){winner, decide(gap, 2 * s->screen->error, 0.0)};
+    }
+}
+
+/* Of samples that bounds do not certify. */
+static void predict(block *b) {
+    load(b, 0.0f, b->x.upper, b->x.upper);
+    forward(b, 0);
+    for (size_t lane = 0; lane < b->count; ++lane) {
+        double margin;
+        const int32_t winner = winner_of(b, b->x.upper, b->x.upper, lane, &margin);
+        *verdict_of(b, lane) = (lfd_verdict){winner, margin > 2 * b->s->screen->error ? 0 : LFD_UNDECIDED};
+    }
+}
+
+/* ---- parts, one for each thread ---- */
+
+typedef void block_fn(block *b);
+
+/* Of samples [begin, end), all or those that are not certified. */
+static size_t screen_samples(const screening *s, size_t part, size_t begin, size_t end, int all, block_fn *screen) {
+    const size_t size = array_size(s);
+    uint8_t *at = s->scratch + part * s->scratch_of_part;
+    size_t samples[LFD_CODE_LANES];
+    block b = {.s = s, .samples = samples, .x = {at, at + size}, .y = {at + 2 * size, at + 3 * size}};
+    b.rows = at + 4 * size;
+    for (size_t i = begin; i < end; ++i) {
+        if (all || s->of->verdicts[i].certified == 0) samples[b.count++] = i;
+        if (b.count == 0 || (b.count < s->lanes && i + 1 < end)) continue;
+        screen(&b);
+        b.count = 0;
+    }
+    return b.terms;
+}
+
+static void part_task(void *data, size_t part) {
+    screening *s = data;
+    const size_t begin = block_begin(&s->blocks, block_begin(&s->parts, part));
+    const size_t end = block_begin(&s->blocks, block_begin(&s->parts, part + 1));
+    const int bounds = s->of->method == LINFDIST_METHOD_INTERVAL;
+    size_t terms = screen_samples(s, part, begin, end, 1, bounds ? decide_by_bounds : decide_by_margins);
+    if (bounds) terms += screen_samples(s, part, begin, end, 0, predict);
+    atomic_fetch_add_explicit(&s->terms, terms, memory_order_relaxed);
+}
+
+linfdist_status lfd_screen_run(const lfd_screen *screen, linfdist_context *context, lfd_screening *of) {
+    screening s = {.screen = screen, .kernels = context->kernels, .of = of};
+    void *memory;
+    s.lanes = of->n <= FEW ? 1 : LFD_CODE_LANES;
+    s.blocks = cut_into(of->n, s.lanes);
+    s.parts = (cut){s.blocks.count, 1, of->n <= FEW ? 1 : smaller(s.blocks.count, (size_t)context->threads)};
+    s.scratch_of_part = 4 * array_size(&s) + (s.lanes == 1 ? 0 : s.lanes * row_size(screen));
+    LFD_TRY(lfd_alloc(context, s.parts.count, s.scratch_of_part, "codes", &memory));
+    s.scratch = memory;
+    atomic_init(&s.terms, 0);
+    lfd_parallel_for(context, part_task, &s, s.parts.count);
+    lfd_free(context, memory);
+    of->terms = atomic_load(&s.terms);
+    return LINFDIST_OK;
+}

@@ -1,0 +1,362 @@
+/* Screens: what codes decide is what exact passes answer, whatever the net, the radius and the number of samples; how
+ * far codes may be off; which nets have no screen. */
+#include <float.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../../src/certifier.h"
+#include "../../src/codes.h"
+#include "file_support.h"
+#include "net_support.h"
+
+enum { CHANNELS = 2, N_IN = 2 * 9 * 9, CLASSES = 5, SAMPLES = 131 };
+enum { MARGIN = LINFDIST_METHOD_MARGIN, INTERVAL = LINFDIST_METHOD_INTERVAL };
+
+static const double means[CHANNELS] = {0.25, -0.375}, std_of_pixels = 0.375, low = -0.5, high = 0.75;
+static const char *const isas[] = {"ref", "avx2", "avx512"};
+
+/* Without the instruction set: NULL. */
+static linfdist_context *context_of(const char *isa, int32_t threads) {
+    linfdist_context_options options;
+    linfdist_context *context = NULL;
+    OK(linfdist_context_options_init(&options, sizeof options));
+    options.threads = threads;
+    options.isa = isa;
+    return linfdist_context_create(&options, &context) == LINFDIST_OK ? context : NULL;
+}
+
+static void *room(size_t count, size_t size) {
+    void *made = calloc(count + 1, size);
+    assert_non_null(made);
+    return made;
+}
+
+/* ---- one layer ---- */
+
+/* The largest |x - w| of a row in real numbers. */
+static double distance(const lfd_dims *d, const double *x, const float *w, size_t row) {
+    const size_t n = d->n_in / d->groups, first = row / (d->n_out / d->groups) * n;
+    double most = 0.0;
+    for (size_t i = 0; i < n; ++i) most = fmax(most, fabs(x[first + i] - (double)w[row * d->w_stride + i]));
+    return most;
+}
+
+/* Inputs that their codes miss by half a step at most lead to outputs that theirs miss by a step at most, and some by
+ * almost as much. */
+static void check_layer(linfdist_context *context, size_t n_in, size_t n_out, size_t groups, float spread) {
+    const lfd_dims d = {1, n_in, n_out, groups, n_in, n_in / groups, n_out};
+    const double step = 0.01;
+    float *w = room(n_out * d.w_stride, sizeof *w);
+    double *tops = room(n_in + n_out, sizeof *tops), *x = room(n_in, sizeof *x), worst = 0.0;
+    const size_t lanes = LFD_CODE_LANES, columns = lfd_code_columns(n_in) + lfd_code_columns(n_out);
+    uint8_t *codes = room(2 * columns, lanes), *y = codes + 2 * lfd_code_columns(n_in) * lanes;
+    lfd_coded *coded = NULL;
+    uint64_t seed = n_in + n_out;
+    for (size_t i = 0; i < n_out * d.w_stride; ++i) w[i] = spread * test_number(&seed);
+    for (size_t i = 0; i < n_in; ++i) {
+        tops[i] = 1.0 + (double)test_number(&seed);
+        const double depth = 127.5 * (1.0 + (double)test_number(&seed)), code = floor(depth + 0.5);
+        x[i] = tops[i] - step * depth;
+        for (size_t lane = 0; lane < lanes; ++lane) {
+            codes[i * lanes + lane] = (uint8_t)code;
+            codes[(lfd_code_columns(n_in) + i) * lanes + lane] = (uint8_t)(255.0 - code);
+        }
+    }
+    OK(lfd_coded_create(context, &d, w, step, tops, tops + n_in, &coded));
+    (void)context->kernels->codes_forward(&coded->rows, codes, y, y + lfd_code_columns(n_out) * lanes);
+    for (size_t o = 0; o < n_out; ++o) {
+        const double error = fabs(tops[n_in + o] - step * y[o * lanes] - distance(&d, x, w, o)) / step;
+        assert_true(error <= 1.0 + 1e-9);
+        worst = fmax(worst, error);
+    }
+    if (n_out > 100) assert_true(worst > 0.4);
+    lfd_coded_destroy(context, coded);
+    free(w);
+    free(tops);
+    free(x);
+    free(codes);
+}
+
+static void test_layers(void **state) {
+    (void)state;
+    for (size_t isa = 0; isa < 3; ++isa) {
+        linfdist_context *context = context_of(isas[isa], 2);
+        for (float spread = 0.01f; context && spread < 1e4f; spread *= 10.0f) {
+            check_layer(context, 1, 1, 1, spread);
+            check_layer(context, 7, 130, 1, spread);
+            check_layer(context, 64, 65, 1, spread);
+            check_layer(context, 90, 300, 3, spread);
+            check_layer(context, 701, 33, 1, spread);
+        }
+        linfdist_context_destroy(context);
+    }
+}
+
+/* ---- verdicts ---- */
+
+static void set_statistics(linfdist_model *model) {
+    const linfdist_statistics statistics = {sizeof statistics, CHANNELS, means, std_of_pixels, low, high};
+    OK(linfdist_model_set_statistics(model, &statistics));
+}
+
+static void pixels_of(float *x, size_t samples, uint32_t seed) {
+    net_uniform(x, samples * N_IN, (float)low - 0.25f, (float)high + 0.25f, seed);
+    for (size_t i = 0; i < samples * N_IN; ++i) x[i] = fminf(fmaxf(x[i], (float)low), (float)high);
+}
+
+/* A bias, by which classes win about as often. */
+static void balance(linfdist_model *model, const float *x) {
+    linfdist_run *run = NULL;
+    float *normalized = room((size_t)SAMPLES * N_IN, sizeof *normalized), *bias = net_tensor(model, "bias.bias").data;
+    const float *distances;
+    int64_t batch, classes;
+    for (size_t i = 0; i < (size_t)SAMPLES * N_IN; ++i)
+        normalized[i] = (float)(((double)x[i] - means[i % N_IN / 81]) / std_of_pixels);
+    OK(linfdist_run_create(model, LINFDIST_RUN_INFERENCE, SAMPLES, &run));
+    OK(linfdist_forward(run, normalized, N_IN, SAMPLES, LINFDIST_EVALUATE, INFINITY));
+    OK(linfdist_run_outputs(run, &distances, &batch, &classes));
+    for (int k = 0; k < SAMPLES * CLASSES; ++k) bias[k % CLASSES] -= distances[k] / SAMPLES;
+    linfdist_run_destroy(run);
+    free(normalized);
+}
+
+/* Layers with shifts between them and groups in one of them. Weights are far enough apart that samples differ. */
+static linfdist_model *distance_net(linfdist_context *context, uint64_t seed) {
+    static const struct {
+        int32_t kind;
+        const char *name;
+        int64_t n_out, groups;
+    } of[] = {{LINFDIST_LAYER_DISTANCE, "first", 96, 2},     {LINFDIST_LAYER_MEAN_SHIFT, "first", 0, 1},
+              {LINFDIST_LAYER_DISTANCE, "second", 70, 1},    {LINFDIST_LAYER_BIAS, "second", 0, 1},
+              {LINFDIST_LAYER_DISTANCE, "last", CLASSES, 1}, {LINFDIST_LAYER_BIAS, "bias", 0, 1}};
+    enum { LAYERS = sizeof of / sizeof *of };
+    linfdist_layer layers[LAYERS];
+    linfdist_model_options options;
+    linfdist_model *model = NULL;
+    for (size_t i = 0; i < LAYERS; ++i) {
+        OK(linfdist_layer_init(&layers[i], sizeof layers[i], of[i].kind, of[i].name));
+        layers[i].n_out = of[i].n_out;
+        layers[i].groups = of[i].groups;
+    }
+    OK(linfdist_model_options_init(&options, sizeof options));
+    options.channels = CHANNELS;
+    options.height = options.width_px = 9;
+    options.classes = CLASSES;
+    options.identity_value = 0.0f;
+    options.seed = seed;
+    OK(linfdist_model_create(context, &options, layers, LAYERS, &model));
+    net_disturb(model, (uint32_t)seed);
+    set_statistics(model);
+    return model;
+}
+
+typedef struct answers {
+    int32_t predicted[SAMPLES], certified[SAMPLES];
+} answers;
+
+static void ask(const linfdist_certifier *c, int32_t method, const float *x, int64_t n, double eps, answers *a) {
+    memset(a, 0, sizeof *a);
+    OK(linfdist_certify_at(c, method, x, N_IN, n, eps, a->predicted, a->certified));
+}
+
+/* How many of n samples the screen decides, all of them as want has it. */
+static size_t count_decided(const linfdist_certifier *c, int32_t method, const float *x, size_t n, double eps,
+                            const answers *want) {
+    lfd_units units;
+    lfd_verdict *verdicts = room(n, sizeof *verdicts);
+    size_t decided = 0;
+    lfd_units_init(&units, c->snapshot);
+    lfd_screening of = {&units, method, x, N_IN, n, eps, verdicts, 0};
+    OK(lfd_screen_run(c->screen, c->context, &of));
+    assert_true(of.terms > 0);
+    for (size_t i = 0; i < n; ++i) {
+        if (verdicts[i].certified == LFD_UNDECIDED) continue;
+        ++decided;
+        assert_int_equal(verdicts[i].certified, want->certified[i]);
+        assert_int_equal(verdicts[i].predicted, want->predicted[i]);
+    }
+    free(verdicts);
+    return decided;
+}
+
+typedef struct pair {
+    linfdist_certifier *exact, *screened;
+    float *x;
+} pair;
+
+static pair make_pair(linfdist_model *model) {
+    pair p = {.x = room((size_t)SAMPLES * N_IN, sizeof(float))};
+    pixels_of(p.x, SAMPLES, 5);
+    balance(model, p.x);
+    OK(lfd_certifier_create(model, 0, &p.exact));
+    OK(linfdist_certifier_create(model, &p.screened));
+    assert_null(p.exact->screen);
+    assert_non_null(p.screened->screen);
+    return p;
+}
+
+static void free_pair(pair *p) {
+    linfdist_certifier_destroy(p->exact);
+    linfdist_certifier_destroy(p->screened);
+    free(p->x);
+}
+
+static void compare(const pair *p, int32_t method, double eps) {
+    answers *want = room(2, sizeof *want), *got = want + 1;
+    for (int64_t n = 1; n <= SAMPLES; n = n < 6 ? n + 1 : n < 64 ? 64 : n == 64 ? 65 : n + 66) {
+        ask(p->exact, method, p->x, n, eps, want);
+        ask(p->screened, method, p->x, n, eps, got);
+        assert_memory_equal(want, got, sizeof *want);
+        (void)count_decided(p->screened, method, p->x, (size_t)n, eps, want);
+    }
+    free(want);
+}
+
+static void test_same_answers(void **state) {
+    static const double radii[] = {0.0, 1e-40, 0.01, 0.03, 0.1, 0.6249, 1.25, 1e300};
+    (void)state;
+    for (size_t isa = 0; isa < 3; ++isa)
+        for (int32_t threads = 1; threads <= 3; threads += 2) {
+            linfdist_context *context = context_of(isas[isa], threads);
+            linfdist_model *model = context ? distance_net(context, isa + 1) : NULL;
+            if (!context) continue;
+            pair p = make_pair(model);
+            for (size_t i = 0; i < sizeof radii / sizeof *radii; ++i)
+                for (int32_t method = MARGIN; method <= INTERVAL; ++method) compare(&p, method, radii[i]);
+            free_pair(&p);
+            linfdist_model_destroy(model);
+            linfdist_context_destroy(context);
+        }
+}
+
+/* By how much codes are off at most, in raw pixels: three layers and the pixels round by half a step each. */
+static double error_of_codes(void) {
+    return (0.5 * 4 + 1.0 / 32) * (high - low) / 255.0;
+}
+
+/* At every sample's own radius, where the answer turns, and as far from it as codes must be able to tell: they are off,
+ * and know that they may be. */
+static void check_radii(const pair *p, int32_t method) {
+    float radius[SAMPLES], margin[SAMPLES];
+    int32_t predicted[SAMPLES];
+    size_t turning = 0, doubtful = 0;
+    OK(linfdist_certify(p->exact, method, p->x, N_IN, SAMPLES, predicted, margin, radius));
+    for (size_t i = 0; i < SAMPLES; ++i) {
+        static const double far[] = {-2.0, -1e-3, -1e-7, 0.0, 1e-7, 1e-3, 2.0};
+        const float *x = p->x + i * N_IN;
+        answers want;
+        if ((double)radius[i] < 4 * error_of_codes() || (double)radius[i] > 0.5) continue;
+        ++turning;
+        for (size_t k = 0; k < sizeof far / sizeof *far; ++k) {
+            const double eps = (double)radius[i] + far[k] * error_of_codes();
+            ask(p->exact, method, x, 1, eps, &want);
+            const size_t decided = count_decided(p->screened, method, x, 1, eps, &want);
+            /* Bounds move less than twice the radius where pixels meet the ends of the valid range. */
+            if (fabs(far[k]) == 2.0 && method == MARGIN) assert_int_equal(decided, 1);
+            doubtful += fabs(far[k]) < 1e-2 && !decided;
+        }
+    }
+    assert_true(turning > 50 && doubtful >= 5 * turning);
+}
+
+static void test_radii(void **state) {
+    linfdist_context *context = make_context(1, NULL);
+    linfdist_model *model = distance_net(context, 4);
+    pair p = make_pair(model);
+    (void)state;
+    check_radii(&p, MARGIN);
+    check_radii(&p, INTERVAL);
+    free_pair(&p);
+    linfdist_model_destroy(model);
+    linfdist_context_destroy(context);
+}
+
+/* ---- nets without a screen, and failures ---- */
+
+static void expect_no_screen(linfdist_model *model) {
+    linfdist_certifier *certifier = NULL;
+    OK(linfdist_certifier_create(model, &certifier));
+    assert_null(certifier->screen);
+    linfdist_certifier_destroy(certifier);
+    linfdist_model_destroy(model);
+}
+
+static linfdist_model *small_net(linfdist_context *context, int32_t kind, int32_t outputs) {
+    linfdist_layer layers[2];
+    linfdist_model_options options;
+    linfdist_model *model = NULL;
+    OK(linfdist_layer_init(&layers[0], sizeof layers[0], kind, "first"));
+    OK(linfdist_layer_init(&layers[1], sizeof layers[1], LINFDIST_LAYER_DISTANCE, "last"));
+    layers[1].n_out = CLASSES;
+    if (kind == LINFDIST_LAYER_DISTANCE_CONV) layers[0].out_channels = 3;
+    OK(linfdist_model_options_init(&options, sizeof options));
+    options.channels = CHANNELS;
+    options.height = options.width_px = 9;
+    options.classes = CLASSES;
+    options.outputs = outputs;
+    OK(linfdist_model_create(context, &options, layers, 2, &model));
+    return model;
+}
+
+static void test_no_screen(void **state) {
+    static const int32_t kinds[] = {LINFDIST_LAYER_DISTANCE_CONV, LINFDIST_LAYER_TANH, LINFDIST_LAYER_RELU};
+    linfdist_context *context = make_context(1, NULL);
+    linfdist_certifier *certifier = NULL;
+    (void)state;
+    for (size_t i = 0; i < 3; ++i) {
+        linfdist_model *model = small_net(context, kinds[i], LINFDIST_OUTPUTS_DISTANCES);
+        set_statistics(model);
+        expect_no_screen(model);
+    }
+    expect_no_screen(small_net(context, LINFDIST_LAYER_BIAS, LINFDIST_OUTPUTS_DISTANCES)); /* no valid range */
+    linfdist_model *model = small_net(context, LINFDIST_LAYER_BIAS, LINFDIST_OUTPUTS_LOGITS);
+    set_statistics(model);
+    expect_no_screen(model);
+    model = small_net(context, LINFDIST_LAYER_BIAS, LINFDIST_OUTPUTS_DISTANCES);
+    set_statistics(model);
+    OK(linfdist_certifier_create(model, &certifier));
+    assert_non_null(certifier->screen);
+    linfdist_certifier_destroy(certifier);
+    linfdist_model_destroy(model);
+    linfdist_context_destroy(context);
+}
+
+/* A call that fails writes nothing, whichever allocation it is. */
+static void test_out_of_memory(void **state) {
+    float *x = room((size_t)SAMPLES * N_IN, sizeof *x);
+    scripted_memory memory = {0};
+    linfdist_context *context = scripted_context(&memory);
+    linfdist_model *model = distance_net(context, 1);
+    linfdist_certifier *certifier = NULL;
+    int32_t predicted[SAMPLES], certified[SAMPLES];
+    linfdist_status status = LINFDIST_ERROR_OUT_OF_MEMORY;
+    long failing = 0;
+    (void)state;
+    pixels_of(x, SAMPLES, 5);
+    balance(model, x);
+    OK(linfdist_certifier_create(model, &certifier));
+    while (status != LINFDIST_OK) {
+        for (int i = 0; i < SAMPLES; ++i) predicted[i] = certified[i] = 77;
+        memory.failing_call = memory.calls + ++failing;
+        status = linfdist_certify_at(certifier, INTERVAL, x, N_IN, SAMPLES, 0.03, predicted, certified);
+        memory.failing_call = 0;
+        for (int i = 0; i < SAMPLES; ++i)
+            assert_true((predicted[i] == 77 && certified[i] == 77) == (status != LINFDIST_OK));
+    }
+    assert_true(failing > 5); /* the exact passes' are among them */
+    linfdist_certifier_destroy(certifier);
+    linfdist_model_destroy(model);
+    linfdist_context_destroy(context);
+    assert_int_equal(memory.live, 0);
+    free(x);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_layers),    cmocka_unit_test(test_same_answers),  cmocka_unit_test(test_radii),
+        cmocka_unit_test(test_no_screen), cmocka_unit_test(test_out_of_memory),
+    };
+    return cmocka_run_group_tests_name("screen", tests, NULL, NULL);
+}
