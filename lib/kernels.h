@@ -104,7 +104,7 @@ typedef struct lfd_ranked {
  * distance |x - w| is the larger of x - w and w - x, so the code of a largest distance is the least of
  *   code of x + gap   and   255 - code of x + gap
  * over the inputs, sums above 255 counting as 255: gaps follow from w, the ranges and the step. Column i has the codes
- * of input i, column lfd_code_columns(n_in) + i their complements. */
+ * of input i, column n + i their complements. */
 enum { LFD_CODE_MOST = 255, LFD_CODE_INPUTS = 1 << 15 };
 enum { LFD_CODE_LANES = 64 }; /* samples side by side */
 enum { LFD_CODE_RANKS = 20, LFD_CODE_HEAD = 4 };
@@ -117,11 +117,6 @@ typedef struct lfd_code_slice {
     uint8_t unused[3];
 } lfd_code_slice;
 _Static_assert(sizeof(lfd_code_slice) == 64, "a slice of codes is a cache line");
-
-/* Columns that n inputs or outputs take without their complements. */
-static inline size_t lfd_code_columns(size_t n) {
-    return (n + LFD_CODE_LANES - 1) / LFD_CODE_LANES * LFD_CODE_LANES;
-}
 
 /* A distance layer in codes. */
 typedef struct lfd_code_rows {

@@ -1,15 +1,16 @@
 #include "codes.h"
 
 #include <math.h>
-#include <string.h>
+#include <stdatomic.h>
 
 typedef struct coding {
     const lfd_dims *dims;
     const float *w;
-    double step;
+    double step, per_step; /* 1 / step */
     const double *tops;
     double *output_tops;
     lfd_coded *coded;
+    atomic_size_t most_terms; /* of a row */
 } coding;
 
 static size_t inputs_of(const coding *c) {
@@ -29,19 +30,21 @@ static double fall_of(double top, float w, double step) {
     return (double)w - (top - LFD_CODE_MOST * step);
 }
 
-static void top_of_row(void *data, size_t row) {
-    const coding *c = data;
+static double top_of_row(const coding *c, size_t row) {
     const float *w = c->w + row * c->dims->w_stride;
     const double *tops = c->tops + first_input(c, row);
     double most = -INFINITY;
-    for (size_t i = 0; i < inputs_of(c); ++i)
-        most = fmax(most, fmax(rise_of(tops[i], w[i]), fall_of(tops[i], w[i], c->step)));
-    c->output_tops[row] = most;
+    for (size_t i = 0; i < inputs_of(c); ++i) {
+        const double rise = rise_of(tops[i], w[i]), fall = fall_of(tops[i], w[i], c->step);
+        const double larger = rise > fall ? rise : fall;
+        most = larger > most ? larger : most;
+    }
+    return most;
 }
 
 /* LFD_CODE_MOST and more are the same: no sample is that far below the top. */
 static uint8_t gap_of(const coding *c, size_t row, double top) {
-    const double gap = (c->output_tops[row] - top) / c->step;
+    const double gap = (c->output_tops[row] - top) * c->per_step;
     return gap < LFD_CODE_MOST ? (uint8_t)(gap + 0.5) : LFD_CODE_MOST;
 }
 
@@ -65,9 +68,25 @@ static size_t count_gaps(const coding *c, size_t row, size_t counts[LFD_CODE_MOS
     return 2 * inputs_of(c) - counts[LFD_CODE_MOST];
 }
 
+static void measure_row(void *data, size_t row) {
+    coding *c = data;
+    size_t counts[LFD_CODE_MOST + 1];
+    c->output_tops[row] = top_of_row(c, row);
+    const size_t terms = count_gaps(c, row, counts);
+    size_t most = atomic_load_explicit(&c->most_terms, memory_order_relaxed);
+    while (terms > most && !atomic_compare_exchange_weak(&c->most_terms, &most, terms)) continue;
+}
+
+static void put_term(const coding *c, size_t row, size_t place, size_t column, uint8_t gap) {
+    lfd_code_slice *slice = &c->coded->slices[place / LFD_CODE_RANKS * c->dims->n_out + row];
+    slice->column[place % LFD_CODE_RANKS] = (uint16_t)column;
+    slice->gap[place % LFD_CODE_RANKS] = gap;
+}
+
+/* Places after the last term count for nothing. */
 static void code_row(void *data, size_t row) {
     const coding *c = data;
-    const size_t first = first_input(c, row), stride = c->dims->n_out, room = c->coded->rows.count * LFD_CODE_RANKS;
+    const size_t stride = c->dims->n_out, last = c->coded->rows.count - 1;
     lfd_code_slice *slices = c->coded->slices + row;
     size_t next[LFD_CODE_MOST + 1], place = 0;
     uint8_t gaps[2];
@@ -77,46 +96,28 @@ static void code_row(void *data, size_t row) {
         next[k] = place;
         place += count;
     }
-    for (size_t i = 0; i < room; ++i) slices[i / LFD_CODE_RANKS * stride].gap[i % LFD_CODE_RANKS] = LFD_CODE_MOST;
+    for (place = next[LFD_CODE_MOST]; place < (last + 1) * LFD_CODE_RANKS; ++place)
+        put_term(c, row, place, 0, LFD_CODE_MOST);
     for (size_t i = 0; i < inputs_of(c); ++i) {
         gaps_of(c, row, i, gaps);
-        for (size_t side = 0; side < 2; ++side) {
-            const size_t column = side * lfd_code_columns(c->dims->n_in) + first + i;
-            c->coded->gaps[column * lfd_code_columns(stride) + row] = gaps[side];
-            if (gaps[side] == LFD_CODE_MOST) continue;
-            const size_t at = next[gaps[side]]++;
-            slices[at / LFD_CODE_RANKS * stride].gap[at % LFD_CODE_RANKS] = gaps[side];
-            slices[at / LFD_CODE_RANKS * stride].column[at % LFD_CODE_RANKS] = (uint16_t)column;
-        }
+        for (size_t side = 0; side < 2; ++side)
+            if (gaps[side] < LFD_CODE_MOST)
+                put_term(c, row, next[gaps[side]]++, side * c->dims->n_in + first_input(c, row) + i, gaps[side]);
     }
-    const size_t last = c->coded->rows.count - 1;
     for (size_t k = 0; k < last; ++k) slices[k * stride].rest = slices[(k + 1) * stride].gap[0];
     slices[last * stride].rest = LFD_CODE_MOST;
-}
-
-/* Slices that the longest row needs, at least one. */
-static size_t slices_of(const coding *c) {
-    size_t counts[LFD_CODE_MOST + 1], most = 1;
-    for (size_t row = 0; row < c->dims->n_out; ++row) {
-        const size_t terms = count_gaps(c, row, counts);
-        if (terms > most) most = terms;
-    }
-    return (most + LFD_CODE_RANKS - 1) / LFD_CODE_RANKS;
 }
 
 static linfdist_status code_rows(linfdist_context *context, coding *c) {
     const lfd_dims *d = c->dims;
     lfd_coded *coded = c->coded;
     void *memory;
-    lfd_parallel_for(context, top_of_row, c, d->n_out);
+    lfd_parallel_for(context, measure_row, c, d->n_out);
+    const size_t most = atomic_load(&c->most_terms); /* the top itself is one */
     lfd_code_rows *rows = &coded->rows;
-    *rows = (lfd_code_rows){.n_in = d->n_in, .n_out = d->n_out, .count = slices_of(c)};
-    const size_t gaps = 2 * lfd_code_columns(d->n_in) * lfd_code_columns(d->n_out);
+    *rows = (lfd_code_rows){.n_in = d->n_in, .n_out = d->n_out, .count = (most + LFD_CODE_RANKS - 1) / LFD_CODE_RANKS};
     LFD_TRY(lfd_alloc_zero(context, d->n_out * rows->count, sizeof(lfd_code_slice), "codes of weights", &memory));
     rows->slices = coded->slices = memory;
-    LFD_TRY(lfd_alloc(context, gaps, 1, "codes of weights", &memory));
-    rows->gaps = coded->gaps = memory;
-    memset(coded->gaps, LFD_CODE_MOST, gaps); /* where a row lacks a column: padding, and other groups */
     lfd_parallel_for(context, code_row, c, d->n_out);
     return LINFDIST_OK;
 }
@@ -124,7 +125,8 @@ static linfdist_status code_rows(linfdist_context *context, coding *c) {
 linfdist_status lfd_coded_create(linfdist_context *context, const lfd_dims *dims, const float *w, double step,
                                  const double *tops, double *output_tops, lfd_coded **coded) {
     void *memory;
-    coding c = {.dims = dims, .w = w, .step = step, .tops = tops, .output_tops = output_tops};
+    coding c = {.dims = dims, .w = w, .step = step, .per_step = 1.0 / step, .tops = tops, .output_tops = output_tops};
+    atomic_init(&c.most_terms, 0);
     LFD_TRY(lfd_alloc_zero(context, 1, sizeof(lfd_coded), "codes of weights", &memory));
     c.coded = memory;
     const linfdist_status status = code_rows(context, &c);
@@ -138,6 +140,5 @@ linfdist_status lfd_coded_create(linfdist_context *context, const lfd_dims *dims
 void lfd_coded_destroy(const linfdist_context *context, lfd_coded *coded) {
     if (!coded) return;
     lfd_free(context, coded->slices);
-    lfd_free(context, coded->gaps);
     lfd_free(context, coded);
 }

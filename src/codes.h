@@ -7,12 +7,10 @@
 typedef struct lfd_coded {
     lfd_code_rows rows; /* all of the layer */
     lfd_code_slice *slices;
-    uint8_t *gaps;
 } lfd_coded;
 
 /* For weights w and inputs in [top - 255 step, top], tops n_in of them; fills those of the outputs. Each gap is rounded
- * by half a step at most. w is not needed any more. It takes about one and a half times the memory
- * of w. */
+ * by half a step at most. w is not needed any more. It takes about as much memory as w. */
 linfdist_status lfd_coded_create(linfdist_context *context, const lfd_dims *dims, const float *w, double step,
                                  const double *tops, double *output_tops, lfd_coded **coded);
 void lfd_coded_destroy(const linfdist_context *context, lfd_coded *coded);

@@ -8,9 +8,10 @@
 #include "cut.h"
 #include "layers/layer.h"
 
-/* Error of codes beyond their roundings: float arithmetic of pixels' codes. */
+/* Codes are off by half a step for the pixels and for each distance, and beyond that, in steps, by what float
+ * arithmetic does to a pixel's code and by the floats next to the ends of its interval: see has_plain_range. */
 static const double code_slack = 1.0 / 64;
-/* What two roundings of the float net can do to a number of at most 1, twice over. */
+/* The float net rounds each layer's outputs once: by 2^-24 of the largest. */
 static const double float_slack = 0x1p-22;
 
 struct lfd_screen {
@@ -33,8 +34,16 @@ typedef struct making {
     linfdist_status status;
 } making;
 
+/* Neither so narrow nor so far from 0 that floats tell few of its numbers apart. */
+static int has_plain_range(const linfdist_model *model) {
+    const lfd_statistics *s = &model->statistics;
+    const double width = s->high - s->low, least = 0x1p-64, most = (double)LFD_LIMIT;
+    return s->channels > 0 && width >= least && width <= most && width / s->std >= least && width / s->std <= most &&
+           fmax(fabs(s->low), fabs(s->high)) <= 64 * width;
+}
+
 static int fits(const linfdist_model *model) {
-    if (model->statistics.channels == 0 || lfd_model_sign(model) != 1) return 0;
+    if (!has_plain_range(model) || lfd_model_sign(model) != 1) return 0;
     for (int64_t i = 0; i < model->layer_count; ++i) {
         const lfd_layer *layer = &model->layers[i];
         if (!layer->ops->code || layer->spec.n_in > LFD_CODE_INPUTS) return 0;
@@ -154,7 +163,7 @@ typedef struct screening {
     const lfd_screen *screen;
     const lfd_kernels *kernels;
     lfd_screening *of;
-    size_t lanes;      /* of a block: LFD_CODE_LANES, or 1 */
+    int single;        /* samples pass one by one */
     cut blocks, parts; /* of samples; of blocks */
     uint8_t *scratch;
     size_t scratch_of_part;
@@ -164,23 +173,28 @@ typedef struct screening {
 typedef struct block {
     const screening *s;
     const size_t *samples; /* their indices */
-    size_t count;          /* at most lanes */
+    size_t count;          /* of them */
     ends x, y;
     uint8_t *rows; /* their codes before they are columns */
     size_t terms;
 } block;
 
-/* Bytes of a sample's codes, which are read and written in whole vectors. */
-static size_t row_size(const lfd_screen *screen) {
-    return lfd_code_columns(screen->n_in);
+static size_t lanes_of(const screening *s) {
+    return s->single ? 1 : LFD_CODE_LANES;
+}
+
+/* Bytes: of a single sample a code is a 32-bit number. */
+static size_t column_size(const screening *s) {
+    return s->single ? sizeof(int32_t) : LFD_CODE_LANES;
 }
 
 static size_t array_size(const screening *s) {
-    return 2 * lfd_code_columns(s->screen->widest) * s->lanes;
+    return 2 * s->screen->widest * column_size(s);
 }
 
-static uint8_t *complements_of(const block *b, uint8_t *codes, size_t n) {
-    return codes + lfd_code_columns(n) * b->s->lanes;
+/* Rows of bytes, which are read in whole vectors. */
+static size_t row_size(const lfd_screen *screen) {
+    return (screen->n_in + 15) / 16 * 16;
 }
 
 static void code_row(const block *b, size_t lane, float shift, uint8_t *row) {
@@ -189,33 +203,42 @@ static void code_row(const block *b, size_t lane, float shift, uint8_t *row) {
     s->kernels->codes_of(s->screen->n_in, x, s->screen->high, s->screen->scale, shift, row);
 }
 
-/* The samples' codes into columns, the last one's into the lanes that are left, and complements beside them. */
-static void load(const block *b, float shift, uint8_t *columns, uint8_t *complements) {
-    const lfd_screen *screen = b->s->screen;
-    const size_t n = screen->n_in, size = row_size(screen);
-    complements = complements_of(b, complements, n);
-    if (b->s->lanes == 1) {
-        code_row(b, 0, shift, columns);
-        for (size_t i = 0; i < n; ++i) complements[i] = (uint8_t)(LFD_CODE_MOST - columns[i]);
-        memset(columns + n, LFD_CODE_MOST, size - n);
-        memset(complements + n, LFD_CODE_MOST, size - n);
+static void load_single(const block *b, float shift, uint8_t *to, uint8_t *to_complements) {
+    const size_t n = b->s->screen->n_in;
+    int32_t *codes = (int32_t *)(void *)to, *complements = (int32_t *)(void *)to_complements + n;
+    code_row(b, 0, shift, b->rows);
+    for (size_t i = 0; i < n; ++i) {
+        codes[i] = b->rows[i];
+        complements[i] = LFD_CODE_MOST - b->rows[i];
+    }
+}
+
+/* The samples' codes into columns, the last one's into the lanes that are left, and complements. */
+static void load(const block *b, float shift, uint8_t *codes, uint8_t *complements) {
+    const screening *s = b->s;
+    const size_t n = s->screen->n_in, size = row_size(s->screen);
+    if (s->single) {
+        load_single(b, shift, codes, complements);
         return;
     }
-    for (size_t lane = 0; lane < b->s->lanes; ++lane) {
+    for (size_t lane = 0; lane < LFD_CODE_LANES; ++lane) {
         uint8_t *row = b->rows + lane * size;
         if (lane < b->count)
             code_row(b, lane, shift, row);
         else
             memcpy(row, row - size, n);
     }
-    b->s->kernels->codes_pack(n, b->rows, size, columns, complements);
+    s->kernels->codes_pack(n, b->rows, size, codes, complements + n * LFD_CODE_LANES);
 }
 
 static void forward_layer(block *b, const lfd_code_rows *rows, const uint8_t *x, uint8_t *y, uint8_t *complements) {
     const lfd_kernels *kernels = b->s->kernels;
-    complements = complements_of(b, complements, rows->n_out);
-    b->terms += b->s->lanes == 1 ? kernels->codes_single(rows, x, y, complements)
-                                 : kernels->codes_forward(rows, x, y, complements) * LFD_CODE_RANKS * LFD_CODE_LANES;
+    complements += rows->n_out * column_size(b->s);
+    if (b->s->single)
+        b->terms += kernels->codes_single(rows, (const int32_t *)(const void *)x, (int32_t *)(void *)y,
+                                          (int32_t *)(void *)complements);
+    else
+        b->terms += kernels->codes_forward(rows, x, y, complements) * LFD_CODE_RANKS * b->count;
 }
 
 /* An upper bound comes from upper ends and complements of lower ones, and the other way round; values are both. */
@@ -236,7 +259,9 @@ static void forward(block *b, int bounds) {
 
 static double output(const block *b, const uint8_t *codes, size_t class, size_t lane) {
     const lfd_screen *screen = b->s->screen;
-    return screen->tops[class] - screen->step * codes[class * b->s->lanes + lane];
+    const int32_t code =
+        b->s->single ? ((const int32_t *)(const void *)codes)[class] : codes[class * LFD_CODE_LANES + lane];
+    return screen->tops[class] - screen->step * code;
 }
 
 /* The class with the least number of first, and by how much that is below all others' of second. */
@@ -312,7 +337,7 @@ static size_t screen_samples(const screening *s, size_t part, size_t begin, size
     b.rows = at + 4 * size;
     for (size_t i = begin; i < end; ++i) {
         if (all || s->of->verdicts[i].certified == 0) samples[b.count++] = i;
-        if (b.count == 0 || (b.count < s->lanes && i + 1 < end)) continue;
+        if (b.count == 0 || (b.count < lanes_of(s) && i + 1 < end)) continue;
         screen(&b);
         b.count = 0;
     }
@@ -332,10 +357,10 @@ static void part_task(void *data, size_t part) {
 linfdist_status lfd_screen_run(const lfd_screen *screen, linfdist_context *context, lfd_screening *of) {
     screening s = {.screen = screen, .kernels = context->kernels, .of = of};
     void *memory;
-    s.lanes = of->n <= FEW ? 1 : LFD_CODE_LANES;
-    s.blocks = cut_into(of->n, s.lanes);
-    s.parts = (cut){s.blocks.count, 1, of->n <= FEW ? 1 : smaller(s.blocks.count, (size_t)context->threads)};
-    s.scratch_of_part = 4 * array_size(&s) + (s.lanes == 1 ? 0 : s.lanes * row_size(screen));
+    s.single = of->n <= FEW;
+    s.blocks = cut_into(of->n, lanes_of(&s));
+    s.parts = (cut){s.blocks.count, 1, s.single ? 1 : smaller(s.blocks.count, (size_t)context->threads)};
+    s.scratch_of_part = 4 * array_size(&s) + lanes_of(&s) * row_size(screen);
     LFD_TRY(lfd_alloc(context, s.parts.count, s.scratch_of_part, "codes", &memory));
     s.scratch = memory;
     atomic_init(&s.terms, 0);

@@ -1,39 +1,61 @@
 #include "ref.h"
 
-/* The terms of one slice, for lanes samples. Returns whether one may still gain from those that follow. */
-static int take_slice(const lfd_code_slice *slice, size_t lanes, const uint8_t *x, uint8_t *y) {
-    int open = 0;
-    for (size_t lane = 0; lane < lanes; ++lane) {
-        for (size_t i = 0; i < LFD_CODE_RANKS; ++i) {
-            const unsigned term = (unsigned)x[slice->column[i] * lanes + lane] + slice->gap[i];
-            if (term < y[lane]) y[lane] = (uint8_t)term;
-        }
-        if (y[lane] > slice->rest) open = 1;
-    }
-    return open;
+static int32_t smaller_code(int32_t a, int32_t b) {
+    return a < b ? a : b;
 }
 
-/* Returns the slices taken. */
-static size_t forward(const lfd_code_rows *rows, size_t lanes, const uint8_t *x, uint8_t *y, uint8_t *complements) {
+/* One slice, for a sample whose columns are lanes bytes apart. */
+static int32_t take_slice(const lfd_code_slice *slice, size_t lanes, const uint8_t *x, int32_t least) {
+    for (size_t i = 0; i < LFD_CODE_RANKS; ++i)
+        least = smaller_code(least, x[slice->column[i] * lanes] + slice->gap[i]);
+    return least;
+}
+
+/* All lanes go on until the last one of them cannot gain any more. Returns the slices. */
+static size_t one_output(const lfd_code_rows *rows, size_t o, const uint8_t *x, uint8_t *y) {
     size_t taken = 0;
-    for (size_t o = 0; o < rows->n_out; ++o, y += lanes, complements += lanes) {
-        int open = 1;
-        for (size_t lane = 0; lane < lanes; ++lane) y[lane] = LFD_CODE_MOST;
-        for (size_t k = 0; open && k < rows->count; ++k, ++taken)
-            open = take_slice(&rows->slices[k * rows->n_out + o], lanes, x, y);
-        for (size_t lane = 0; lane < lanes; ++lane) complements[lane] = (uint8_t)(LFD_CODE_MOST - y[lane]);
+    int open = 1;
+    for (size_t lane = 0; lane < LFD_CODE_LANES; ++lane) y[lane] = LFD_CODE_MOST;
+    for (; open && taken < rows->count; ++taken) {
+        const lfd_code_slice *slice = &rows->slices[taken * rows->n_out + o];
+        open = 0;
+        for (size_t lane = 0; lane < LFD_CODE_LANES; ++lane) {
+            y[lane] = (uint8_t)take_slice(slice, LFD_CODE_LANES, x + lane, y[lane]);
+            open |= y[lane] > slice->rest;
+        }
     }
     return taken;
 }
 
 size_t lfd_ref_codes_forward(const lfd_code_rows *rows, const uint8_t *x, uint8_t *y, uint8_t *complements) {
-    return forward(rows, LFD_CODE_LANES, x, y, complements);
+    size_t taken = 0;
+    for (size_t o = 0; o < rows->n_out; ++o, y += LFD_CODE_LANES, complements += LFD_CODE_LANES) {
+        taken += one_output(rows, o, x, y);
+        for (size_t lane = 0; lane < LFD_CODE_LANES; ++lane) complements[lane] = (uint8_t)(LFD_CODE_MOST - y[lane]);
+    }
+    return taken;
 }
 
-size_t lfd_ref_codes_single(const lfd_code_rows *rows, const uint8_t *x, uint8_t *y, uint8_t *complements) {
-    const size_t taken = forward(rows, 1, x, y, complements);
-    for (size_t o = rows->n_out; o < lfd_code_columns(rows->n_out); ++o) y[o] = complements[o] = LFD_CODE_MOST;
+/* Ranks of a row. */
+static size_t one_single_output(const lfd_code_rows *rows, size_t o, const int32_t *x, int32_t *y) {
+    size_t taken = 0;
+    int open = 1;
+    *y = LFD_CODE_MOST;
+    for (; open && taken < rows->count; ++taken) {
+        const lfd_code_slice *slice = &rows->slices[taken * rows->n_out + o];
+        for (size_t i = 0; i < LFD_CODE_RANKS; ++i) *y = smaller_code(*y, x[slice->column[i]] + slice->gap[i]);
+        open = *y > slice->rest;
+    }
     return taken * LFD_CODE_RANKS;
+}
+
+size_t lfd_ref_codes_single(const lfd_code_rows *rows, const int32_t *x, int32_t *y, int32_t *complements) {
+    size_t terms = 0;
+    for (size_t o = 0; o < rows->n_out; ++o) {
+        terms += one_single_output(rows, o, x, &y[o]);
+        complements[o] = LFD_CODE_MOST - y[o];
+    }
+    return terms;
 }
 
 void lfd_ref_codes_pack(size_t n, const uint8_t *rows, size_t stride, uint8_t *columns, uint8_t *complements) {

@@ -215,12 +215,6 @@ static inline int vb_any_above(vb a, uint8_t most) {
     const vb over = _mm256_subs_epu8(a, vb_set(most));
     return !_mm256_testz_si256(over, over);
 }
-/* Bit i: byte i is at most most. */
-static inline uint64_t vb_bits_up_to(vb a, uint8_t most) {
-    const vb at_most = _mm256_cmpeq_epi8(_mm256_subs_epu8(a, vb_set(most)), _mm256_setzero_si256());
-    return (uint32_t)_mm256_movemask_epi8(at_most);
-}
-
 /* out[i] = the largest lane of the i-th vector. */
 static inline void vf_max_lanes_4(float out[4], vf a, vf b, vf c, vf d) {
     __m128 r0 = half_max(a), r1 = half_max(b), r2 = half_max(c), r3 = half_max(d);

@@ -35,91 +35,98 @@ static uint8_t random_gap(const kernel_case *c) {
 /* A layer of the case's inputs and outputs, and codes that enter it. */
 typedef struct code_case {
     lfd_code_rows rows;
-    guarded gaps, slices, x;
+    guarded slices, x, single_x; /* single_x: those of the first lane */
+    uint8_t *gaps;               /* n_out x 2 n_in, of all columns */
 } code_case;
 
 /* Columns of a row in order, those with the least gaps first. Returns how many have gaps below LFD_CODE_MOST. */
 static size_t rank_terms(const code_case *r, size_t o, size_t *order) {
-    const size_t columns = 2 * lfd_code_columns(r->rows.n_in), stride = lfd_code_columns(r->rows.n_out);
+    const size_t columns = 2 * r->rows.n_in;
+    const uint8_t *gaps = r->gaps + o * columns;
     size_t next[LFD_CODE_MOST + 2] = {0};
-    for (size_t i = 0; i < columns; ++i) ++next[r->rows.gaps[i * stride + o] + 1];
+    for (size_t i = 0; i < columns; ++i) ++next[gaps[i] + 1];
     for (size_t gap = 0; gap < LFD_CODE_MOST; ++gap) next[gap + 1] += next[gap];
     const size_t terms = next[LFD_CODE_MOST];
-    for (size_t i = 0; i < columns; ++i) order[next[r->rows.gaps[i * stride + o]]++] = i;
+    for (size_t i = 0; i < columns; ++i) order[next[gaps[i]]++] = i;
     return terms;
 }
 
-static void fill_row(code_case *r, size_t o, lfd_code_slice *slices, const size_t *order, size_t terms) {
-    const size_t stride = lfd_code_columns(r->rows.n_out);
+static void fill_row(const code_case *r, size_t o, const size_t *order, size_t terms) {
+    const uint8_t *gaps = r->gaps + o * 2 * r->rows.n_in;
     for (size_t k = 0; k < r->rows.count; ++k) {
-        lfd_code_slice *slice = &slices[k * r->rows.n_out + o];
+        lfd_code_slice *slice = (lfd_code_slice *)(void *)r->slices.data + k * r->rows.n_out + o;
         const size_t next = (k + 1) * LFD_CODE_RANKS;
         for (size_t i = 0; i < LFD_CODE_RANKS; ++i) {
             const size_t rank = k * LFD_CODE_RANKS + i;
             slice->column[i] = (uint16_t)(rank < terms ? order[rank] : 0);
-            slice->gap[i] = rank < terms ? r->rows.gaps[order[rank] * stride + o] : LFD_CODE_MOST;
+            slice->gap[i] = rank < terms ? gaps[order[rank]] : LFD_CODE_MOST;
         }
-        slice->rest = next < terms ? r->rows.gaps[order[next] * stride + o] : LFD_CODE_MOST;
+        slice->rest = next < terms ? gaps[order[next]] : LFD_CODE_MOST;
     }
 }
 
-static code_case make_coded(const kernel_case *c, size_t lanes) {
-    const size_t inputs = lfd_code_columns(c->shape.n_in), stride = lfd_code_columns(c->shape.n_out);
-    code_case r = {.rows = {.n_in = c->shape.n_in, .n_out = c->shape.n_out}};
-    size_t *order = malloc(2 * inputs * sizeof *order);
-    if (!order) abort();
-    r.rows.count = (2 * inputs + LFD_CODE_RANKS - 1) / LFD_CODE_RANKS;
-    r.gaps = bytes_make(2 * inputs * stride, c->at_end);
-    r.slices = bytes_make(r.rows.count * r.rows.n_out * sizeof(lfd_code_slice), c->at_end);
-    r.x = bytes_make(2 * inputs * lanes, c->at_end);
-    for (size_t i = 0; i < 2 * inputs; ++i)
-        for (size_t o = 0; o < stride; ++o)
-            bytes(&r.gaps)[i * stride + o] =
-                i % inputs < r.rows.n_in && o < r.rows.n_out ? random_gap(c) : LFD_CODE_MOST;
-    for (size_t i = 0; i < inputs * lanes; ++i) {
-        const uint8_t code = random_code(c);
-        bytes(&r.x)[i] = i / lanes < r.rows.n_in ? code : LFD_CODE_MOST;
-        bytes(&r.x)[inputs * lanes + i] = i / lanes < r.rows.n_in ? (uint8_t)(255 - code) : LFD_CODE_MOST;
+static void fill_codes(const kernel_case *c, code_case *r) {
+    const size_t n = r->rows.n_in * LFD_CODE_LANES;
+    uint8_t *x = bytes(&r->x);
+    for (size_t i = 0; i < n; ++i) {
+        x[i] = random_code(c);
+        x[n + i] = (uint8_t)(LFD_CODE_MOST - x[i]);
     }
-    r.rows.gaps = bytes(&r.gaps);
+    for (size_t i = 0; i < 2 * r->rows.n_in; ++i) ((int32_t *)(void *)r->single_x.data)[i] = x[i * LFD_CODE_LANES];
+}
+
+/* The same for every instruction set. */
+static code_case make_coded(const kernel_case *c) {
+    const uint64_t before = seed;
+    const size_t columns = 2 * c->shape.n_in;
+    code_case r = {.rows = {.n_in = c->shape.n_in, .n_out = c->shape.n_out}};
+    size_t *order = malloc(columns * sizeof *order);
+    r.gaps = malloc(columns * r.rows.n_out + 1);
+    if (!order || !r.gaps) abort();
+    r.rows.count = (columns + LFD_CODE_RANKS - 1) / LFD_CODE_RANKS;
+    r.slices = bytes_make(r.rows.count * r.rows.n_out * sizeof(lfd_code_slice), c->at_end);
+    r.x = bytes_make(columns * LFD_CODE_LANES, c->at_end);
+    r.single_x = guarded_make(columns, c->at_end);
     r.rows.slices = (lfd_code_slice *)(void *)r.slices.data;
+    for (size_t i = 0; i < columns * r.rows.n_out; ++i) r.gaps[i] = random_gap(c);
+    fill_codes(c, &r);
     for (size_t o = 0; o < r.rows.n_out; ++o) {
         const size_t terms = rank_terms(&r, o, order);
-        fill_row(&r, o, (lfd_code_slice *)(void *)r.slices.data, order, terms);
+        fill_row(&r, o, order, terms);
     }
     free(order);
+    seed = before;
     return r;
 }
 
 static void free_coded(code_case *r) {
-    guarded *all[] = {&r->gaps, &r->slices, &r->x};
+    guarded *all[] = {&r->slices, &r->x, &r->single_x};
     for (size_t i = 0; i < sizeof all / sizeof *all; ++i) guarded_free(all[i]);
+    free(r->gaps);
 }
 
-static void expect_least(const code_case *r, size_t lanes, const uint8_t *y, const uint8_t *complements) {
-    const size_t columns = 2 * lfd_code_columns(r->rows.n_in), stride = lfd_code_columns(r->rows.n_out);
-    for (size_t o = 0; o < r->rows.n_out; ++o)
-        for (size_t lane = 0; lane < lanes; ++lane) {
-            unsigned least = LFD_CODE_MOST;
-            for (size_t i = 0; i < columns; ++i) {
-                const unsigned term = (unsigned)bytes(&r->x)[i * lanes + lane] + r->rows.gaps[i * stride + o];
-                least = term < least ? term : least;
-            }
-            assert_int_equal(y[o * lanes + lane], least);
-            assert_int_equal(complements[o * lanes + lane], LFD_CODE_MOST - least);
-        }
+static int32_t least_term(const code_case *r, size_t o, size_t lane) {
+    int32_t least = LFD_CODE_MOST;
+    for (size_t i = 0; i < 2 * r->rows.n_in; ++i) {
+        const int32_t term = bytes(&r->x)[i * LFD_CODE_LANES + lane] + r->gaps[o * 2 * r->rows.n_in + i];
+        least = term < least ? term : least;
+    }
+    return least;
 }
 
 static outputs run_codes_forward(const lfd_kernels *k, kernel_case *c) {
     outputs out = {{{0}}, 0};
     if (c->shape.n_in == 0) return out;
-    const uint64_t before = seed; /* every instruction set has the same case */
-    code_case r = make_coded(c, LFD_CODE_LANES);
-    seed = before;
+    code_case r = make_coded(c);
     for (size_t i = 0; i < 2; ++i) out.array[i] = bytes_make(r.rows.n_out * LFD_CODE_LANES, c->at_end);
+    const uint8_t *y = bytes(&out.array[0]), *complements = bytes(&out.array[1]);
     out.value = k->codes_forward(&r.rows, bytes(&r.x), bytes(&out.array[0]), bytes(&out.array[1]));
     assert_true(out.value >= r.rows.n_out && out.value <= r.rows.n_out * r.rows.count);
-    if (k == lfd_kernels_for(LFD_ISA_REF)) expect_least(&r, LFD_CODE_LANES, bytes(&out.array[0]), bytes(&out.array[1]));
+    for (size_t i = 0; i < r.rows.n_out * LFD_CODE_LANES; ++i) {
+        assert_int_equal(complements[i], LFD_CODE_MOST - y[i]);
+        if (k != lfd_kernels_for(LFD_ISA_REF)) continue; /* to which the others are compared */
+        assert_int_equal(y[i], least_term(&r, i / LFD_CODE_LANES, i % LFD_CODE_LANES));
+    }
     free_coded(&r);
     return out;
 }
@@ -128,15 +135,15 @@ static outputs run_codes_forward(const lfd_kernels *k, kernel_case *c) {
 static outputs run_codes_single(const lfd_kernels *k, kernel_case *c) {
     outputs out = {{{0}}, 0};
     if (c->shape.n_in == 0) return out;
-    const uint64_t before = seed;
-    code_case r = make_coded(c, 1);
-    seed = before;
-    for (size_t i = 0; i < 2; ++i) out.array[i] = bytes_make(lfd_code_columns(r.rows.n_out), c->at_end);
-    const size_t terms = k->codes_single(&r.rows, bytes(&r.x), bytes(&out.array[0]), bytes(&out.array[1]));
-    assert_true(terms <= 2 * r.rows.n_out * r.rows.count * LFD_CODE_RANKS);
-    if (k == lfd_kernels_for(LFD_ISA_REF)) expect_least(&r, 1, bytes(&out.array[0]), bytes(&out.array[1]));
-    for (size_t o = r.rows.n_out; o < lfd_code_columns(r.rows.n_out); ++o)
-        assert_true(bytes(&out.array[0])[o] == LFD_CODE_MOST && bytes(&out.array[1])[o] == LFD_CODE_MOST);
+    code_case r = make_coded(c);
+    for (size_t i = 0; i < 2; ++i) out.array[i] = guarded_make(r.rows.n_out, c->at_end);
+    int32_t *y = ints(&out.array[0]), *complements = ints(&out.array[1]);
+    const size_t terms = k->codes_single(&r.rows, ints(&r.single_x), y, complements);
+    assert_true(terms <= r.rows.n_out * r.rows.count * LFD_CODE_RANKS);
+    for (size_t o = 0; o < r.rows.n_out; ++o) {
+        assert_int_equal(y[o], least_term(&r, o, 0));
+        assert_int_equal(complements[o], LFD_CODE_MOST - y[o]);
+    }
     free_coded(&r);
     return out;
 }

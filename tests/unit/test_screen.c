@@ -50,8 +50,8 @@ static void check_layer(linfdist_context *context, size_t n_in, size_t n_out, si
     const double step = 0.01;
     float *w = room(n_out * d.w_stride, sizeof *w);
     double *tops = room(n_in + n_out, sizeof *tops), *x = room(n_in, sizeof *x), worst = 0.0;
-    const size_t lanes = LFD_CODE_LANES, columns = lfd_code_columns(n_in) + lfd_code_columns(n_out);
-    uint8_t *codes = room(2 * columns, lanes), *y = codes + 2 * lfd_code_columns(n_in) * lanes;
+    const size_t lanes = LFD_CODE_LANES, columns = n_in + n_out;
+    uint8_t *codes = room(2 * columns, lanes), *y = codes + 2 * n_in * lanes;
     lfd_coded *coded = NULL;
     uint64_t seed = n_in + n_out;
     for (size_t i = 0; i < n_out * d.w_stride; ++i) w[i] = spread * test_number(&seed);
@@ -61,11 +61,11 @@ static void check_layer(linfdist_context *context, size_t n_in, size_t n_out, si
         x[i] = tops[i] - step * depth;
         for (size_t lane = 0; lane < lanes; ++lane) {
             codes[i * lanes + lane] = (uint8_t)code;
-            codes[(lfd_code_columns(n_in) + i) * lanes + lane] = (uint8_t)(255.0 - code);
+            codes[(n_in + i) * lanes + lane] = (uint8_t)(255.0 - code);
         }
     }
     OK(lfd_coded_create(context, &d, w, step, tops, tops + n_in, &coded));
-    (void)context->kernels->codes_forward(&coded->rows, codes, y, y + lfd_code_columns(n_out) * lanes);
+    (void)context->kernels->codes_forward(&coded->rows, codes, y, y + n_out * lanes);
     for (size_t o = 0; o < n_out; ++o) {
         const double error = fabs(tops[n_in + o] - step * y[o * lanes] - distance(&d, x, w, o)) / step;
         assert_true(error <= 1.0 + 1e-9);
@@ -323,6 +323,35 @@ static void test_no_screen(void **state) {
     linfdist_context_destroy(context);
 }
 
+/* Ranges of which floats tell few numbers apart, and such as are usual. */
+static void test_ranges(void **state) {
+    static const struct {
+        double std, low, high;
+        int screened;
+    } of[] = {{0.5, 0.0, 255.0, 1},      {1e-3, -1.0, 1.0, 1}, {0.5, 63.0, 64.0, 1},   {0.5, 65.0, 66.0, 0},
+              {0.5, -1e6, 1.0 - 1e6, 0}, {1e30, 0.0, 1.0, 0},  {1e-20, 0.0, 1e-20, 0}, {1e-3, 0.0, 1e-12, 1}};
+    linfdist_context *context = make_context(1, NULL);
+    (void)state;
+    for (size_t i = 0; i < sizeof of / sizeof *of; ++i) {
+        const double mean = of[i].low;
+        const linfdist_statistics statistics = {sizeof statistics, 1, &mean, of[i].std, of[i].low, of[i].high};
+        linfdist_model *model = distance_net(context, 1);
+        OK(linfdist_model_set_statistics(model, &statistics));
+        pair p = {.x = room((size_t)SAMPLES * N_IN, sizeof(float))};
+        net_uniform(p.x, (size_t)SAMPLES * N_IN, (float)of[i].low, (float)of[i].high, 3);
+        for (size_t k = 0; k < (size_t)SAMPLES * N_IN; ++k)
+            p.x[k] = fminf(fmaxf(p.x[k], (float)of[i].low), (float)of[i].high);
+        OK(lfd_certifier_create(model, 0, &p.exact));
+        OK(linfdist_certifier_create(model, &p.screened));
+        assert_int_equal(p.screened->screen != NULL, of[i].screened);
+        for (int32_t method = MARGIN; method <= INTERVAL && of[i].screened; ++method)
+            compare(&p, method, 0.02 * (of[i].high - of[i].low));
+        free_pair(&p);
+        linfdist_model_destroy(model);
+    }
+    linfdist_context_destroy(context);
+}
+
 /* A call that fails writes nothing, whichever allocation it is. */
 static void test_out_of_memory(void **state) {
     float *x = room((size_t)SAMPLES * N_IN, sizeof *x);
@@ -355,8 +384,8 @@ static void test_out_of_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_layers),    cmocka_unit_test(test_same_answers),  cmocka_unit_test(test_radii),
-        cmocka_unit_test(test_no_screen), cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_layers),    cmocka_unit_test(test_same_answers), cmocka_unit_test(test_radii),
+        cmocka_unit_test(test_no_screen), cmocka_unit_test(test_ranges),       cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests_name("screen", tests, NULL, NULL);
 }
