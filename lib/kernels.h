@@ -103,8 +103,8 @@ typedef struct lfd_ranked {
 /* Codes: bytes that say how far a number lies below the top of its range, in steps of which each range has 255. A
  * distance |x - w| is the larger of x - w and w - x, so the code of a largest distance is the least of
  *   code of x + gap   and   255 - code of x + gap
- * over the inputs, sums above 255 counting as 255: gaps follow from w, the ranges and the step. Column i has the codes
- * of input i, column n + i their complements. */
+ * over the inputs, sums above 255 counting as 255: gaps follow from w, the ranges and the step. Column i of n has the
+ * codes of input i, column n + i their complements, which in intervals are those of the other end. */
 enum { LFD_CODE_MOST = 255, LFD_CODE_INPUTS = 1 << 15 };
 enum { LFD_CODE_LANES = 64 }; /* samples side by side */
 enum { LFD_CODE_RANKS = 20, LFD_CODE_HEAD = 4 };
@@ -113,17 +113,17 @@ enum { LFD_CODE_RANKS = 20, LFD_CODE_HEAD = 4 };
 typedef struct lfd_code_slice {
     uint16_t column[LFD_CODE_RANKS]; /* so there are at most LFD_CODE_INPUTS inputs */
     uint8_t gap[LFD_CODE_RANKS];
-    uint8_t rest; /* the least gap that follows, LFD_CODE_MOST where none does */
-    uint8_t unused[3];
+    uint8_t rest;  /* the least gap that follows, LFD_CODE_MOST where none does */
+    uint8_t floor; /* the row's code of 0, which no distance and no bound of one is below, or LFD_CODE_MOST */
+    uint8_t unused[2];
 } lfd_code_slice;
 _Static_assert(sizeof(lfd_code_slice) == 64, "a slice of codes is a cache line");
+_Static_assert(2 * LFD_CODE_INPUTS - 1 <= UINT16_MAX, "a slice numbers columns in 16 bits");
 
 /* A distance layer in codes. */
 typedef struct lfd_code_rows {
     size_t n_in, n_out, count;
     const lfd_code_slice *slices; /* count x n_out, the first in order; the last of a row has rest LFD_CODE_MOST */
-    const uint8_t
-        *gaps; /* for single samples: 2 lfd_code_columns(n_in) x lfd_code_columns(n_out), all that there are */
 } lfd_code_rows;
 
 /* kernels.def lists the kernels, one line each; here it becomes the table. */

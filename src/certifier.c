@@ -397,18 +397,23 @@ static int all_decided(const certification *c) {
     return 1;
 }
 
+/* Without memory for it, nothing is decided yet. */
+static void screen(certification *c) {
+    const lfd_error_text kept = lfd_error_keep();
+    lfd_screening screening = {.units = &c->units,
+                               .method = c->method,
+                               .x = c->x,
+                               .x_stride = c->x_stride,
+                               .n = c->n,
+                               .eps_raw = c->eps_raw,
+                               .verdicts = c->verdicts};
+    if (lfd_screen_run(c->certifier->screen, c->certifier->context, &screening) != LINFDIST_OK)
+        lfd_error_restore(&kept);
+}
+
 static linfdist_status find_all_verdicts(certification *c) {
     for (size_t i = 0; i < c->n; ++i) c->verdicts[i].certified = LFD_UNDECIDED;
-    if (c->certifier->screen) {
-        lfd_screening screening = {.units = &c->units,
-                                   .method = c->method,
-                                   .x = c->x,
-                                   .x_stride = c->x_stride,
-                                   .n = c->n,
-                                   .eps_raw = c->eps_raw,
-                                   .verdicts = c->verdicts};
-        LFD_TRY(lfd_screen_run(c->certifier->screen, c->certifier->context, &screening));
-    }
+    if (c->certifier->screen) screen(c);
     return all_decided(c) ? LINFDIST_OK : certify(c);
 }
 

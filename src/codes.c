@@ -83,7 +83,7 @@ static void put_term(const coding *c, size_t row, size_t place, size_t column, u
     slice->gap[place % LFD_CODE_RANKS] = gap;
 }
 
-/* Places after the last term count for nothing. */
+/* Places after the last term count for nothing. 0 is a term that needs no input. */
 static void code_row(void *data, size_t row) {
     const coding *c = data;
     const size_t stride = c->dims->n_out, last = c->coded->rows.count - 1;
@@ -104,6 +104,7 @@ static void code_row(void *data, size_t row) {
             if (gaps[side] < LFD_CODE_MOST)
                 put_term(c, row, next[gaps[side]]++, side * c->dims->n_in + first_input(c, row) + i, gaps[side]);
     }
+    slices->floor = gap_of(c, row, 0.0);
     for (size_t k = 0; k < last; ++k) slices[k * stride].rest = slices[(k + 1) * stride].gap[0];
     slices[last * stride].rest = LFD_CODE_MOST;
 }

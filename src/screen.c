@@ -31,19 +31,19 @@ typedef struct making {
     double *tops, *next_tops; /* of what enters the layer, and of its outputs */
     double magnitudes;        /* of all layers' outputs, the largest of each */
     int64_t distances;        /* so far */
+    int useful;
     linfdist_status status;
 } making;
 
 /* Neither so narrow nor so far from 0 that floats tell few of its numbers apart. */
-static int has_plain_range(const linfdist_model *model) {
-    const lfd_statistics *s = &model->statistics;
+static int has_plain_range(const lfd_statistics *s) {
     const double width = s->high - s->low, least = 0x1p-64, most = (double)LFD_LIMIT;
-    return s->channels > 0 && width >= least && width <= most && width / s->std >= least && width / s->std <= most &&
+    return width >= least && width <= most && width / s->std >= least && width / s->std <= most &&
            fmax(fabs(s->low), fabs(s->high)) <= 64 * width;
 }
 
 static int fits(const linfdist_model *model) {
-    if (!has_plain_range(model) || lfd_model_sign(model) != 1) return 0;
+    if (model->statistics.channels == 0 || lfd_model_sign(model) != 1) return 0;
     for (int64_t i = 0; i < model->layer_count; ++i) {
         const lfd_layer *layer = &model->layers[i];
         if (!layer->ops->code || layer->spec.n_in > LFD_CODE_INPUTS) return 0;
@@ -97,6 +97,7 @@ static void make_task(void *data, size_t unused) {
     making *m = data;
     lfd_screen *screen = m->screen;
     (void)unused;
+    if (!has_plain_range(&m->model->statistics)) return;
     begin(m);
     m->magnitudes = largest(m, m->tops, screen->n_in);
     for (int64_t i = 0; i < m->model->layer_count && m->status == LINFDIST_OK; ++i) {
@@ -105,6 +106,7 @@ static void make_task(void *data, size_t unused) {
     }
     for (size_t j = 0; j < screen->classes; ++j) screen->tops[j] = m->tops[j];
     screen->error = (0.5 * (double)(m->distances + 1) + code_slack) * screen->step + float_slack * m->magnitudes;
+    m->useful = 2 * screen->error < LFD_CODE_MOST * screen->step;
 }
 
 static linfdist_status make(const linfdist_model *model, making *m) {
@@ -133,7 +135,7 @@ linfdist_status lfd_screen_create(const linfdist_model *model, lfd_screen **scre
                              .classes = (size_t)model->classes,
                              .widest = widest_of(model)};
     const linfdist_status status = make(model, &m);
-    if (status == LINFDIST_OK)
+    if (status == LINFDIST_OK && m.useful)
         *screen = m.screen;
     else
         lfd_screen_destroy(model->context, m.screen);
@@ -298,7 +300,7 @@ static void decide_by_margins(block *b) {
     }
 }
 
-/* What bounds certify is the prediction. */
+/* A class that bounds certify is the prediction. */
 static void decide_by_bounds(block *b) {
     const screening *s = b->s;
     /* A radius that covers the valid range is as good as any larger one. */
@@ -313,14 +315,16 @@ static void decide_by_bounds(block *b) {
     }
 }
 
-/* Of samples that bounds do not certify. */
+/* Of samples whose least upper bound does not certify its class. Another class might be certified where it is the one
+ * that wins. */
 static void predict(block *b) {
     load(b, 0.0f, b->x.upper, b->x.upper);
     forward(b, 0);
     for (size_t lane = 0; lane < b->count; ++lane) {
+        lfd_verdict *verdict = verdict_of(b, lane);
         double margin;
         const int32_t winner = winner_of(b, b->x.upper, b->x.upper, lane, &margin);
-        *verdict_of(b, lane) = (lfd_verdict){winner, margin > 2 * b->s->screen->error ? 0 : LFD_UNDECIDED};
+        if (winner != verdict->predicted || margin <= 2 * b->s->screen->error) verdict->certified = LFD_UNDECIDED;
     }
 }
 

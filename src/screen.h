@@ -18,12 +18,12 @@ typedef struct lfd_verdict {
     int32_t certified;
 } lfd_verdict;
 
-/* *screen stays NULL for nets with other layers than distances and shifts, and without a valid range of pixels. The
- * model must not change. */
+/* *screen stays NULL for nets with other layers than distances and shifts, without a valid range of pixels, or with
+ * numbers so large that floats round them by more than codes could tell. The model must not change. */
 linfdist_status lfd_screen_create(const linfdist_model *model, lfd_screen **screen);
 void lfd_screen_destroy(const linfdist_context *context, lfd_screen *screen);
 
-/* n samples as in linfdist_certify_at, in the valid range. terms (or NULL): is set to how many were visited. */
+/* n samples as in linfdist_certify_at, in the valid range. A block of samples stays on one thread. */
 typedef struct lfd_screening {
     const lfd_units *units;
     int32_t method;

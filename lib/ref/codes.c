@@ -15,7 +15,7 @@ static int32_t take_slice(const lfd_code_slice *slice, size_t lanes, const uint8
 static size_t one_output(const lfd_code_rows *rows, size_t o, const uint8_t *x, uint8_t *y) {
     size_t taken = 0;
     int open = 1;
-    for (size_t lane = 0; lane < LFD_CODE_LANES; ++lane) y[lane] = LFD_CODE_MOST;
+    for (size_t lane = 0; lane < LFD_CODE_LANES; ++lane) y[lane] = rows->slices[o].floor;
     for (; open && taken < rows->count; ++taken) {
         const lfd_code_slice *slice = &rows->slices[taken * rows->n_out + o];
         open = 0;
@@ -40,7 +40,7 @@ size_t lfd_ref_codes_forward(const lfd_code_rows *rows, const uint8_t *x, uint8_
 static size_t one_single_output(const lfd_code_rows *rows, size_t o, const int32_t *x, int32_t *y) {
     size_t taken = 0;
     int open = 1;
-    *y = LFD_CODE_MOST;
+    *y = rows->slices[o].floor;
     for (; open && taken < rows->count; ++taken) {
         const lfd_code_slice *slice = &rows->slices[taken * rows->n_out + o];
         for (size_t i = 0; i < LFD_CODE_RANKS; ++i) *y = smaller_code(*y, x[slice->column[i]] + slice->gap[i]);

@@ -2,7 +2,8 @@
  * ranked.h: all that are open take their next slice, until no sample can gain from the terms that follow. */
 
 enum { CODE_VECTORS = LFD_CODE_LANES / BYTES };
-enum { CODE_ROWS = 2048 }; /* that go together */
+_Static_assert(LFD_CODE_LANES % BYTES == 0, "a column is whole vectors");
+_Static_assert(LFD_CODE_HEAD == 4 && LFD_CODE_RANKS % 8 == 4, "slices are cut into four terms and eights");
 
 /* The terms of one slice. */
 LFD_INLINE void code_slice(const lfd_code_slice *slice, const uint8_t *x, vb least[CODE_VECTORS]) {
@@ -25,7 +26,7 @@ LFD_INLINE int code_open(const vb least[CODE_VECTORS], uint8_t rest) {
 /* One slice of the row whose codes are y. Returns whether it stays open. */
 LFD_INLINE int take_code_slice(const lfd_code_slice *slice, const uint8_t *x, int is_first, uint8_t *y) {
     vb least[CODE_VECTORS];
-    for (size_t v = 0; v < CODE_VECTORS; ++v) least[v] = is_first ? vb_set(LFD_CODE_MOST) : vb_load(y + v * BYTES);
+    for (size_t v = 0; v < CODE_VECTORS; ++v) least[v] = is_first ? vb_set(slice->floor) : vb_load(y + v * BYTES);
     code_slice(slice, x, least);
     for (size_t v = 0; v < CODE_VECTORS; ++v) vb_store(y + v * BYTES, least[v]);
     return code_open(least, slice->rest);
@@ -50,10 +51,10 @@ static void complement_all(size_t bytes, const uint8_t *codes, uint8_t *compleme
 
 size_t ISA(codes_forward)(const lfd_code_rows *rows, const uint8_t *x, uint8_t *y, uint8_t *complements) {
     size_t taken = 0;
-    for (size_t o = 0; o < rows->n_out; o += CODE_ROWS) {
+    for (size_t o = 0; o < rows->n_out; o += SINGLE_ROWS) {
         const lfd_code_slice *slices = rows->slices + o;
         open_rows open;
-        open_all(&open, smaller(CODE_ROWS, rows->n_out - o));
+        open_all(&open, smaller(SINGLE_ROWS, rows->n_out - o));
         for (size_t k = 0; k < rows->count && open.count > 0; ++k, slices += rows->n_out) {
             taken += open.count;
             if (k == 0)
@@ -106,7 +107,7 @@ static size_t single_code_rows(const lfd_code_rows *rows, size_t o, size_t count
     const lfd_code_slice *slices = rows->slices + o;
     open_rows open;
     open_all(&open, count);
-    for (size_t r = 0; r < count; ++r) y[r] = LFD_CODE_MOST;
+    for (size_t r = 0; r < count; ++r) y[r] = slices[r].floor;
     size_t terms = single_terms(&open, slices, 0, LFD_CODE_HEAD, x, y);
     terms += single_terms(&open, slices, LFD_CODE_HEAD, LFD_CODE_RANKS - LFD_CODE_HEAD, x, y);
     for (size_t k = 1; k < rows->count && open.count > 0; ++k)
@@ -116,8 +117,8 @@ static size_t single_code_rows(const lfd_code_rows *rows, size_t o, size_t count
 
 size_t ISA(codes_single)(const lfd_code_rows *rows, const int32_t *x, int32_t *y, int32_t *complements) {
     size_t terms = 0;
-    for (size_t o = 0; o < rows->n_out; o += CODE_ROWS)
-        terms += single_code_rows(rows, o, smaller(CODE_ROWS, rows->n_out - o), x, y + o);
+    for (size_t o = 0; o < rows->n_out; o += SINGLE_ROWS)
+        terms += single_code_rows(rows, o, smaller(SINGLE_ROWS, rows->n_out - o), x, y + o);
     for (size_t o = 0; o < rows->n_out; ++o) complements[o] = LFD_CODE_MOST - y[o];
     return terms;
 }

@@ -51,6 +51,10 @@ static size_t rank_terms(const code_case *r, size_t o, size_t *order) {
     return terms;
 }
 
+static uint8_t floor_of(size_t o) {
+    return o % 3 == 0 ? (uint8_t)(60 + 7 * o) : LFD_CODE_MOST;
+}
+
 static void fill_row(const code_case *r, size_t o, const size_t *order, size_t terms) {
     const uint8_t *gaps = r->gaps + o * 2 * r->rows.n_in;
     for (size_t k = 0; k < r->rows.count; ++k) {
@@ -62,6 +66,7 @@ static void fill_row(const code_case *r, size_t o, const size_t *order, size_t t
             slice->gap[i] = rank < terms ? gaps[order[rank]] : LFD_CODE_MOST;
         }
         slice->rest = next < terms ? gaps[order[next]] : LFD_CODE_MOST;
+        slice->floor = k == 0 ? floor_of(o) : 0; /* only the first one's counts */
     }
 }
 
@@ -106,7 +111,7 @@ static void free_coded(code_case *r) {
 }
 
 static int32_t least_term(const code_case *r, size_t o, size_t lane) {
-    int32_t least = LFD_CODE_MOST;
+    int32_t least = floor_of(o);
     for (size_t i = 0; i < 2 * r->rows.n_in; ++i) {
         const int32_t term = bytes(&r->x)[i * LFD_CODE_LANES + lane] + r->gaps[o * 2 * r->rows.n_in + i];
         least = term < least ? term : least;
