@@ -1,4 +1,5 @@
-/* Certifiers. A call cuts its samples into chunks and owns all it needs: many threads may use one certifier.
+/* Certifiers. A call cuts its samples into chunks and owns all it needs: many threads may use one certifier. Where a
+ * radius is given, a screen decides first, and chunks are of the samples that it leaves.
  *
  * Nothing can fail once the pixels are checked and the scratch is there: when a certifier is made, check_growth finds
  * that no layer can leave the range of a float. So only calls that succeed write outputs. */

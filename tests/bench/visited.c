@@ -39,14 +39,16 @@ visited count_visited(const linfdist_certifier *certifier, int32_t method, const
                   .screening = {.units = &units,
                                 .method = method,
                                 .x_stride = (size_t)model->n_in,
-                                .n = (size_t)batch,
                                 .eps_raw = eps_raw,
                                 .verdicts = bench_room(batch, sizeof(lfd_verdict))}};
-    for (int64_t first = 0; first + batch <= images && certifier->screen; first += batch) {
+    const double passes = method == LINFDIST_METHOD_INTERVAL ? 3.0 : 1.0;
+    for (int64_t first = 0; first < images && certifier->screen; first += batch) {
+        const int64_t count = images - first < batch ? images - first : batch;
         c.screening.x = raw + first * model->n_in;
+        c.screening.n = (size_t)count;
         count_call(&c);
-        c.found.all += (double)batch * terms_of(model) * (method == LINFDIST_METHOD_INTERVAL ? 3.0 : 1.0);
-        c.found.images += (double)batch;
+        c.found.all += (double)count * terms_of(model) * passes;
+        c.found.images += (double)count;
     }
     free(c.screening.verdicts);
     return c.found;
