@@ -107,7 +107,7 @@ typedef struct lfd_ranked {
  * codes of input i, column n + i their complements, which in intervals are those of the other end. */
 enum { LFD_CODE_MOST = 255, LFD_CODE_INPUTS = 1 << 15 };
 enum { LFD_CODE_LANES = 64 }; /* samples side by side */
-enum { LFD_CODE_RANKS = 20, LFD_CODE_HEAD = 4 };
+enum { LFD_CODE_RANKS = 20 };
 
 /* Terms of one row of w by their gaps, the least first. One cache line. */
 typedef struct lfd_code_slice {

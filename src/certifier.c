@@ -414,7 +414,7 @@ static void screen(certification *c) {
 
 static linfdist_status find_all_verdicts(certification *c) {
     for (size_t i = 0; i < c->n; ++i) c->verdicts[i].certified = LFD_UNDECIDED;
-    if (c->certifier->screen) screen(c);
+    if (c->certifier->screen && c->n >= LFD_SCREEN_LEAST) screen(c);
     return all_decided(c) ? LINFDIST_OK : certify(c);
 }
 

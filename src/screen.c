@@ -150,13 +150,9 @@ void lfd_screen_destroy(const linfdist_context *context, lfd_screen *screen) {
     lfd_free(context, screen);
 }
 
-/* ---- samples, in blocks or one by one ---- */
+/* ---- blocks of samples ---- */
 
-/* Up to here samples pass one by one: a block takes as long with few as with many. */
-enum { FEW = 4 };
-
-/* Codes of the lanes' samples, columns and then complements: of the values or of the upper ends, and of the lower ends;
- * what enters a layer and what leaves it. */
+/* Codes, columns and then complements: of the values or of the upper ends, and of the lower ends. */
 typedef struct ends {
     uint8_t *upper, *lower;
 } ends;
@@ -165,7 +161,6 @@ typedef struct screening {
     const lfd_screen *screen;
     const lfd_kernels *kernels;
     lfd_screening *of;
-    int single;        /* samples pass one by one */
     cut blocks, parts; /* of samples; of blocks */
     uint8_t *scratch;
     size_t scratch_of_part;
@@ -175,58 +170,31 @@ typedef struct screening {
 typedef struct block {
     const screening *s;
     const size_t *samples; /* their indices */
-    size_t count;          /* of them */
-    ends x, y;
-    uint8_t *rows; /* their codes before they are columns */
+    size_t count;          /* at most LFD_CODE_LANES */
+    ends x, y;             /* what enters a layer and what leaves it */
+    uint8_t *rows;         /* codes of the samples' pixels before they are columns */
     size_t terms;
 } block;
 
-static size_t lanes_of(const screening *s) {
-    return s->single ? 1 : LFD_CODE_LANES;
+static size_t array_size(const lfd_screen *screen) {
+    return 2 * screen->widest * LFD_CODE_LANES;
 }
 
-/* Bytes: of a single sample a code is a 32-bit number. */
-static size_t column_size(const screening *s) {
-    return s->single ? sizeof(int32_t) : LFD_CODE_LANES;
-}
-
-static size_t array_size(const screening *s) {
-    return 2 * s->screen->widest * column_size(s);
-}
-
-/* Rows of bytes, which are read in whole vectors. */
+/* Of a sample's codes, which are read in whole vectors. */
 static size_t row_size(const lfd_screen *screen) {
     return (screen->n_in + 15) / 16 * 16;
-}
-
-static void code_row(const block *b, size_t lane, float shift, uint8_t *row) {
-    const screening *s = b->s;
-    const float *x = s->of->x + b->samples[lane] * s->of->x_stride;
-    s->kernels->codes_of(s->screen->n_in, x, s->screen->high, s->screen->scale, shift, row);
-}
-
-static void load_single(const block *b, float shift, uint8_t *to, uint8_t *to_complements) {
-    const size_t n = b->s->screen->n_in;
-    int32_t *codes = (int32_t *)(void *)to, *complements = (int32_t *)(void *)to_complements + n;
-    code_row(b, 0, shift, b->rows);
-    for (size_t i = 0; i < n; ++i) {
-        codes[i] = b->rows[i];
-        complements[i] = LFD_CODE_MOST - b->rows[i];
-    }
 }
 
 /* The samples' codes into columns, the last one's into the lanes that are left, and complements. */
 static void load(const block *b, float shift, uint8_t *codes, uint8_t *complements) {
     const screening *s = b->s;
-    const size_t n = s->screen->n_in, size = row_size(s->screen);
-    if (s->single) {
-        load_single(b, shift, codes, complements);
-        return;
-    }
+    const lfd_screen *screen = s->screen;
+    const size_t n = screen->n_in, size = row_size(screen);
     for (size_t lane = 0; lane < LFD_CODE_LANES; ++lane) {
         uint8_t *row = b->rows + lane * size;
         if (lane < b->count)
-            code_row(b, lane, shift, row);
+            s->kernels->codes_of(n, s->of->x + b->samples[lane] * s->of->x_stride, screen->high, screen->scale, shift,
+                                 row);
         else
             memcpy(row, row - size, n);
     }
@@ -234,13 +202,8 @@ static void load(const block *b, float shift, uint8_t *codes, uint8_t *complemen
 }
 
 static void forward_layer(block *b, const lfd_code_rows *rows, const uint8_t *x, uint8_t *y, uint8_t *complements) {
-    const lfd_kernels *kernels = b->s->kernels;
-    complements += rows->n_out * column_size(b->s);
-    if (b->s->single)
-        b->terms += kernels->codes_single(rows, (const int32_t *)(const void *)x, (int32_t *)(void *)y,
-                                          (int32_t *)(void *)complements);
-    else
-        b->terms += kernels->codes_forward(rows, x, y, complements) * LFD_CODE_RANKS * b->count;
+    const size_t slices = b->s->kernels->codes_forward(rows, x, y, complements + rows->n_out * LFD_CODE_LANES);
+    b->terms += slices * LFD_CODE_RANKS * b->count;
 }
 
 /* An upper bound comes from upper ends and complements of lower ones, and the other way round; values are both. */
@@ -261,9 +224,7 @@ static void forward(block *b, int bounds) {
 
 static double output(const block *b, const uint8_t *codes, size_t class, size_t lane) {
     const lfd_screen *screen = b->s->screen;
-    const int32_t code =
-        b->s->single ? ((const int32_t *)(const void *)codes)[class] : codes[class * LFD_CODE_LANES + lane];
-    return screen->tops[class] - screen->step * code;
+    return screen->tops[class] - screen->step * codes[class * LFD_CODE_LANES + lane];
 }
 
 /* The class with the least number of first, and by how much that is below all others' of second. */
@@ -334,14 +295,14 @@ typedef void block_fn(block *b);
 
 /* Of samples [begin, end), all or those that are not certified. */
 static size_t screen_samples(const screening *s, size_t part, size_t begin, size_t end, int all, block_fn *screen) {
-    const size_t size = array_size(s);
+    const size_t size = array_size(s->screen);
     uint8_t *at = s->scratch + part * s->scratch_of_part;
     size_t samples[LFD_CODE_LANES];
     block b = {.s = s, .samples = samples, .x = {at, at + size}, .y = {at + 2 * size, at + 3 * size}};
     b.rows = at + 4 * size;
     for (size_t i = begin; i < end; ++i) {
         if (all || s->of->verdicts[i].certified == 0) samples[b.count++] = i;
-        if (b.count == 0 || (b.count < lanes_of(s) && i + 1 < end)) continue;
+        if (b.count == 0 || (b.count < LFD_CODE_LANES && i + 1 < end)) continue;
         screen(&b);
         b.count = 0;
     }
@@ -361,10 +322,9 @@ static void part_task(void *data, size_t part) {
 linfdist_status lfd_screen_run(const lfd_screen *screen, linfdist_context *context, lfd_screening *of) {
     screening s = {.screen = screen, .kernels = context->kernels, .of = of};
     void *memory;
-    s.single = of->n <= FEW;
-    s.blocks = cut_into(of->n, lanes_of(&s));
-    s.parts = (cut){s.blocks.count, 1, s.single ? 1 : smaller(s.blocks.count, (size_t)context->threads)};
-    s.scratch_of_part = 4 * array_size(&s) + lanes_of(&s) * row_size(screen);
+    s.blocks = cut_into(of->n, LFD_CODE_LANES);
+    s.parts = (cut){s.blocks.count, 1, smaller(s.blocks.count, (size_t)context->threads)};
+    s.scratch_of_part = 4 * array_size(screen) + LFD_CODE_LANES * row_size(screen);
     LFD_TRY(lfd_alloc(context, s.parts.count, s.scratch_of_part, "codes", &memory));
     s.scratch = memory;
     atomic_init(&s.terms, 0);

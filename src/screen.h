@@ -12,6 +12,9 @@
 
 typedef struct lfd_screen lfd_screen;
 
+/* So many samples are worth a block; fewer pass the exact passes as fast. */
+enum { LFD_SCREEN_LEAST = 3 };
+
 enum { LFD_UNDECIDED = -1 };
 typedef struct lfd_verdict {
     int32_t predicted; /* if certified is not LFD_UNDECIDED */

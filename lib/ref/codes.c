@@ -36,28 +36,6 @@ size_t lfd_ref_codes_forward(const lfd_code_rows *rows, const uint8_t *x, uint8_
     return taken;
 }
 
-/* Ranks of a row. */
-static size_t one_single_output(const lfd_code_rows *rows, size_t o, const int32_t *x, int32_t *y) {
-    size_t taken = 0;
-    int open = 1;
-    *y = rows->slices[o].floor;
-    for (; open && taken < rows->count; ++taken) {
-        const lfd_code_slice *slice = &rows->slices[taken * rows->n_out + o];
-        for (size_t i = 0; i < LFD_CODE_RANKS; ++i) *y = smaller_code(*y, x[slice->column[i]] + slice->gap[i]);
-        open = *y > slice->rest;
-    }
-    return taken * LFD_CODE_RANKS;
-}
-
-size_t lfd_ref_codes_single(const lfd_code_rows *rows, const int32_t *x, int32_t *y, int32_t *complements) {
-    size_t terms = 0;
-    for (size_t o = 0; o < rows->n_out; ++o) {
-        terms += one_single_output(rows, o, x, &y[o]);
-        complements[o] = LFD_CODE_MOST - y[o];
-    }
-    return terms;
-}
-
 void lfd_ref_codes_pack(size_t n, const uint8_t *rows, size_t stride, uint8_t *columns, uint8_t *complements) {
     for (size_t i = 0; i < n; ++i)
         for (size_t lane = 0; lane < LFD_CODE_LANES; ++lane) {

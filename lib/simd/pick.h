@@ -5,7 +5,6 @@
 #include <immintrin.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <string.h>
 
 /* x[columns[i]] in lane i. A gather would take 0.8 times as long, but many times as long on processors whose microcode
  * guards it against data sampling. */
@@ -58,44 +57,6 @@ static inline void pair_extremes(const float *pairs, const uint16_t *columns, co
     four = _mm_max_ps(four, _mm_movehl_ps(four, four));
     *most = _mm_cvtss_f32(four);
     *least = _mm_cvtss_f32(_mm_movehdup_ps(four));
-}
-
-/* codes[columns[i]] + gaps[i], for 8 columns and for 4. */
-static inline __m256i pick_codes_8(const int32_t *codes, const uint16_t *columns, const uint8_t *gaps) {
-    __m256i picked = _mm256_set1_epi32(codes[columns[0]]);
-    picked = _mm256_blend_epi32(picked, _mm256_set1_epi32(codes[columns[1]]), 0x02);
-    picked = _mm256_blend_epi32(picked, _mm256_set1_epi32(codes[columns[2]]), 0x04);
-    picked = _mm256_blend_epi32(picked, _mm256_set1_epi32(codes[columns[3]]), 0x08);
-    picked = _mm256_blend_epi32(picked, _mm256_set1_epi32(codes[columns[4]]), 0x10);
-    picked = _mm256_blend_epi32(picked, _mm256_set1_epi32(codes[columns[5]]), 0x20);
-    picked = _mm256_blend_epi32(picked, _mm256_set1_epi32(codes[columns[6]]), 0x40);
-    picked = _mm256_blend_epi32(picked, _mm256_set1_epi32(codes[columns[7]]), 0x80);
-    const __m128i bytes = _mm_loadl_epi64((const __m128i *)(const void *)gaps);
-    return _mm256_add_epi32(picked, _mm256_cvtepu8_epi32(bytes));
-}
-static inline __m128i pick_codes_4(const int32_t *codes, const uint16_t *columns, const uint8_t *gaps) {
-    __m128i picked = _mm_set1_epi32(codes[columns[0]]);
-    int32_t bytes;
-    picked = _mm_blend_epi32(picked, _mm_set1_epi32(codes[columns[1]]), 0x2);
-    picked = _mm_blend_epi32(picked, _mm_set1_epi32(codes[columns[2]]), 0x4);
-    picked = _mm_blend_epi32(picked, _mm_set1_epi32(codes[columns[3]]), 0x8);
-    memcpy(&bytes, gaps, sizeof bytes);
-    return _mm_add_epi32(picked, _mm_cvtepu8_epi32(_mm_cvtsi32_si128(bytes)));
-}
-static inline int32_t least_of_4(__m128i a) {
-    a = _mm_min_epi32(a, _mm_shuffle_epi32(a, 0x4e));
-    return _mm_cvtsi128_si32(_mm_min_epi32(a, _mm_shuffle_epi32(a, 0xb1)));
-}
-/* The least of such terms: four or none, and eights. */
-static inline int32_t least_code(const int32_t *codes, const uint16_t *columns, const uint8_t *gaps, size_t four,
-                                 size_t eights) {
-    __m128i least = _mm_set1_epi32(INT32_MAX);
-    if (four) least = pick_codes_4(codes, columns, gaps);
-    for (size_t i = 0; i < eights; ++i) {
-        const __m256i terms = pick_codes_8(codes, columns + four + 8 * i, gaps + four + 8 * i);
-        least = _mm_min_epi32(least, _mm_min_epi32(_mm256_castsi256_si128(terms), _mm256_extracti128_si256(terms, 1)));
-    }
-    return least_of_4(least);
 }
 
 #endif

@@ -3,7 +3,6 @@
 
 enum { CODE_VECTORS = LFD_CODE_LANES / BYTES };
 _Static_assert(LFD_CODE_LANES % BYTES == 0, "a column is whole vectors");
-_Static_assert(LFD_CODE_HEAD == 4 && LFD_CODE_RANKS % 8 == 4, "slices are cut into four terms and eights");
 
 /* The terms of one slice. */
 LFD_INLINE void code_slice(const lfd_code_slice *slice, const uint8_t *x, vb least[CODE_VECTORS]) {
@@ -81,44 +80,4 @@ void ISA(codes_of)(size_t n, const float *x, float top, float scale, float shift
         const float inside = steps > 0.0f ? steps < (float)LFD_CODE_MOST ? steps : (float)LFD_CODE_MOST : 0.0f;
         codes[i] = (uint8_t)(inside + 0.5f);
     }
-}
-
-/* ---- one sample ---- */
-
-/* Terms first to first + count of all open rows. Those stay open that may gain from the gaps that follow. */
-LFD_INLINE size_t single_terms(open_rows *open, const lfd_code_slice *slices, size_t first, size_t count,
-                               const int32_t *x, int32_t *y) {
-    const size_t rows = open->count;
-    size_t kept = 0;
-    for (size_t i = 0; i < rows; ++i) {
-        const size_t r = (size_t)open->row[i];
-        const lfd_code_slice *slice = &slices[r];
-        const int32_t least = least_code(x, slice->column + first, slice->gap + first, count % 8, count / 8);
-        __builtin_prefetch(&slices[open->row[i + RANKED_AHEAD]]);
-        y[r] = least < y[r] ? least : y[r];
-        const int32_t rest = first + count < LFD_CODE_RANKS ? slice->gap[first + count] : slice->rest;
-        kept = keep_row(open, kept, r, rest < y[r]);
-    }
-    open->count = kept;
-    return rows * count;
-}
-
-static size_t single_code_rows(const lfd_code_rows *rows, size_t o, size_t count, const int32_t *x, int32_t *y) {
-    const lfd_code_slice *slices = rows->slices + o;
-    open_rows open;
-    open_all(&open, count);
-    for (size_t r = 0; r < count; ++r) y[r] = slices[r].floor;
-    size_t terms = single_terms(&open, slices, 0, LFD_CODE_HEAD, x, y);
-    terms += single_terms(&open, slices, LFD_CODE_HEAD, LFD_CODE_RANKS - LFD_CODE_HEAD, x, y);
-    for (size_t k = 1; k < rows->count && open.count > 0; ++k)
-        terms += single_terms(&open, slices + k * rows->n_out, 0, LFD_CODE_RANKS, x, y);
-    return terms;
-}
-
-size_t ISA(codes_single)(const lfd_code_rows *rows, const int32_t *x, int32_t *y, int32_t *complements) {
-    size_t terms = 0;
-    for (size_t o = 0; o < rows->n_out; o += SINGLE_ROWS)
-        terms += single_code_rows(rows, o, smaller(SINGLE_ROWS, rows->n_out - o), x, y + o);
-    for (size_t o = 0; o < rows->n_out; ++o) complements[o] = LFD_CODE_MOST - y[o];
-    return terms;
 }

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 typedef struct visited {
-    double images;     /* 0 where the certifier has no screen */
+    double images;     /* 0 where no screen is used */
     double terms, all; /* looked at; of the dense passes of the same images */
     double undecided;  /* images */
 } visited;

@@ -35,8 +35,8 @@ static uint8_t random_gap(const kernel_case *c) {
 /* A layer of the case's inputs and outputs, and codes that enter it. */
 typedef struct code_case {
     lfd_code_rows rows;
-    guarded slices, x, single_x; /* single_x: those of the first lane */
-    uint8_t *gaps;               /* n_out x 2 n_in, of all columns */
+    guarded slices, x;
+    uint8_t *gaps; /* n_out x 2 n_in, of all columns */
 } code_case;
 
 /* Columns of a row in order, those with the least gaps first. Returns how many have gaps below LFD_CODE_MOST. */
@@ -77,7 +77,6 @@ static void fill_codes(const kernel_case *c, code_case *r) {
         x[i] = random_code(c);
         x[n + i] = (uint8_t)(LFD_CODE_MOST - x[i]);
     }
-    for (size_t i = 0; i < 2 * r->rows.n_in; ++i) ((int32_t *)(void *)r->single_x.data)[i] = x[i * LFD_CODE_LANES];
 }
 
 /* The same for every instruction set. */
@@ -91,7 +90,6 @@ static code_case make_coded(const kernel_case *c) {
     r.rows.count = (columns + LFD_CODE_RANKS - 1) / LFD_CODE_RANKS;
     r.slices = bytes_make(r.rows.count * r.rows.n_out * sizeof(lfd_code_slice), c->at_end);
     r.x = bytes_make(columns * LFD_CODE_LANES, c->at_end);
-    r.single_x = guarded_make(columns, c->at_end);
     r.rows.slices = (lfd_code_slice *)(void *)r.slices.data;
     for (size_t i = 0; i < columns * r.rows.n_out; ++i) r.gaps[i] = random_gap(c);
     fill_codes(c, &r);
@@ -105,7 +103,7 @@ static code_case make_coded(const kernel_case *c) {
 }
 
 static void free_coded(code_case *r) {
-    guarded *all[] = {&r->slices, &r->x, &r->single_x};
+    guarded *all[] = {&r->slices, &r->x};
     for (size_t i = 0; i < sizeof all / sizeof *all; ++i) guarded_free(all[i]);
     free(r->gaps);
 }
@@ -131,23 +129,6 @@ static outputs run_codes_forward(const lfd_kernels *k, kernel_case *c) {
         assert_int_equal(complements[i], LFD_CODE_MOST - y[i]);
         if (k != lfd_kernels_for(LFD_ISA_REF)) continue; /* to which the others are compared */
         assert_int_equal(y[i], least_term(&r, i / LFD_CODE_LANES, i % LFD_CODE_LANES));
-    }
-    free_coded(&r);
-    return out;
-}
-
-/* Which terms are visited differs between the reference and the others. */
-static outputs run_codes_single(const lfd_kernels *k, kernel_case *c) {
-    outputs out = {{{0}}, 0};
-    if (c->shape.n_in == 0) return out;
-    code_case r = make_coded(c);
-    for (size_t i = 0; i < 2; ++i) out.array[i] = guarded_make(r.rows.n_out, c->at_end);
-    int32_t *y = ints(&out.array[0]), *complements = ints(&out.array[1]);
-    const size_t terms = k->codes_single(&r.rows, ints(&r.single_x), y, complements);
-    assert_true(terms <= r.rows.n_out * r.rows.count * LFD_CODE_RANKS);
-    for (size_t o = 0; o < r.rows.n_out; ++o) {
-        assert_int_equal(y[o], least_term(&r, o, 0));
-        assert_int_equal(complements[o], LFD_CODE_MOST - y[o]);
     }
     free_coded(&r);
     return out;
