@@ -106,7 +106,7 @@ typedef struct lfd_ranked {
  * over the inputs, sums above 255 counting as 255: gaps follow from w, the ranges and the step. Column i of n has the
  * codes of input i, column n + i their complements, which in intervals are those of the other end. */
 enum { LFD_CODE_MOST = 255, LFD_CODE_INPUTS = 1 << 15 };
-enum { LFD_CODE_LANES = 64 }; /* samples side by side */
+enum { LFD_CODE_LANES = 64, LFD_CODE_FEW_LANES = 16 }; /* samples side by side */
 enum { LFD_CODE_RANKS = 20 };
 
 /* Terms of one row of w by their gaps, the least first. One cache line. */

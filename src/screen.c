@@ -161,6 +161,7 @@ typedef struct screening {
     const lfd_screen *screen;
     const lfd_kernels *kernels;
     lfd_screening *of;
+    size_t lanes;      /* of a block */
     cut blocks, parts; /* of samples; of blocks */
     uint8_t *scratch;
     size_t scratch_of_part;
@@ -170,14 +171,14 @@ typedef struct screening {
 typedef struct block {
     const screening *s;
     const size_t *samples; /* their indices */
-    size_t count;          /* at most LFD_CODE_LANES */
+    size_t count;          /* at most lanes */
     ends x, y;             /* what enters a layer and what leaves it */
     uint8_t *rows;         /* codes of the samples' pixels before they are columns */
     size_t terms;
 } block;
 
-static size_t array_size(const lfd_screen *screen) {
-    return 2 * screen->widest * LFD_CODE_LANES;
+static size_t array_size(const screening *s) {
+    return 2 * s->screen->widest * s->lanes;
 }
 
 /* Of a sample's codes, which are read in whole vectors. */
@@ -190,7 +191,7 @@ static void load(const block *b, float shift, uint8_t *codes, uint8_t *complemen
     const screening *s = b->s;
     const lfd_screen *screen = s->screen;
     const size_t n = screen->n_in, size = row_size(screen);
-    for (size_t lane = 0; lane < LFD_CODE_LANES; ++lane) {
+    for (size_t lane = 0; lane < s->lanes; ++lane) {
         uint8_t *row = b->rows + lane * size;
         if (lane < b->count)
             s->kernels->codes_of(n, s->of->x + b->samples[lane] * s->of->x_stride, screen->high, screen->scale, shift,
@@ -198,11 +199,12 @@ static void load(const block *b, float shift, uint8_t *codes, uint8_t *complemen
         else
             memcpy(row, row - size, n);
     }
-    s->kernels->codes_pack(n, b->rows, size, codes, complements + n * LFD_CODE_LANES);
+    s->kernels->codes_pack(n, s->lanes, b->rows, size, codes, complements + n * s->lanes);
 }
 
 static void forward_layer(block *b, const lfd_code_rows *rows, const uint8_t *x, uint8_t *y, uint8_t *complements) {
-    const size_t slices = b->s->kernels->codes_forward(rows, x, y, complements + rows->n_out * LFD_CODE_LANES);
+    const screening *s = b->s;
+    const size_t slices = s->kernels->codes_forward(rows, s->lanes, x, y, complements + rows->n_out * s->lanes);
     b->terms += slices * LFD_CODE_RANKS * b->count;
 }
 
@@ -224,7 +226,7 @@ static void forward(block *b, int bounds) {
 
 static double output(const block *b, const uint8_t *codes, size_t class, size_t lane) {
     const lfd_screen *screen = b->s->screen;
-    return screen->tops[class] - screen->step * codes[class * LFD_CODE_LANES + lane];
+    return screen->tops[class] - screen->step * codes[class * b->s->lanes + lane];
 }
 
 /* The class with the least number of first, and by how much that is below all others' of second. */
@@ -295,14 +297,14 @@ typedef void block_fn(block *b);
 
 /* Of samples [begin, end), all or those that are not certified. */
 static size_t screen_samples(const screening *s, size_t part, size_t begin, size_t end, int all, block_fn *screen) {
-    const size_t size = array_size(s->screen);
+    const size_t size = array_size(s);
     uint8_t *at = s->scratch + part * s->scratch_of_part;
     size_t samples[LFD_CODE_LANES];
     block b = {.s = s, .samples = samples, .x = {at, at + size}, .y = {at + 2 * size, at + 3 * size}};
     b.rows = at + 4 * size;
     for (size_t i = begin; i < end; ++i) {
         if (all || s->of->verdicts[i].certified == 0) samples[b.count++] = i;
-        if (b.count == 0 || (b.count < LFD_CODE_LANES && i + 1 < end)) continue;
+        if (b.count == 0 || (b.count < s->lanes && i + 1 < end)) continue;
         screen(&b);
         b.count = 0;
     }
@@ -322,9 +324,10 @@ static void part_task(void *data, size_t part) {
 linfdist_status lfd_screen_run(const lfd_screen *screen, linfdist_context *context, lfd_screening *of) {
     screening s = {.screen = screen, .kernels = context->kernels, .of = of};
     void *memory;
-    s.blocks = cut_into(of->n, LFD_CODE_LANES);
+    s.lanes = of->n <= LFD_CODE_FEW_LANES ? LFD_CODE_FEW_LANES : LFD_CODE_LANES;
+    s.blocks = cut_into(of->n, s.lanes);
     s.parts = (cut){s.blocks.count, 1, smaller(s.blocks.count, (size_t)context->threads)};
-    s.scratch_of_part = 4 * array_size(screen) + LFD_CODE_LANES * row_size(screen);
+    s.scratch_of_part = 4 * array_size(&s) + s.lanes * row_size(screen);
     LFD_TRY(lfd_alloc(context, s.parts.count, s.scratch_of_part, "codes", &memory));
     s.scratch = memory;
     atomic_init(&s.terms, 0);

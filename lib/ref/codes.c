@@ -12,35 +12,37 @@ static int32_t take_slice(const lfd_code_slice *slice, size_t lanes, const uint8
 }
 
 /* All lanes go on until the last one of them cannot gain any more. Returns the slices. */
-static size_t one_output(const lfd_code_rows *rows, size_t o, const uint8_t *x, uint8_t *y) {
+static size_t one_output(const lfd_code_rows *rows, size_t o, size_t lanes, const uint8_t *x, uint8_t *y) {
     size_t taken = 0;
     int open = 1;
-    for (size_t lane = 0; lane < LFD_CODE_LANES; ++lane) y[lane] = rows->slices[o].floor;
+    for (size_t lane = 0; lane < lanes; ++lane) y[lane] = rows->slices[o].floor;
     for (; open && taken < rows->count; ++taken) {
         const lfd_code_slice *slice = &rows->slices[taken * rows->n_out + o];
         open = 0;
-        for (size_t lane = 0; lane < LFD_CODE_LANES; ++lane) {
-            y[lane] = (uint8_t)take_slice(slice, LFD_CODE_LANES, x + lane, y[lane]);
+        for (size_t lane = 0; lane < lanes; ++lane) {
+            y[lane] = (uint8_t)take_slice(slice, lanes, x + lane, y[lane]);
             open |= y[lane] > slice->rest;
         }
     }
     return taken;
 }
 
-size_t lfd_ref_codes_forward(const lfd_code_rows *rows, const uint8_t *x, uint8_t *y, uint8_t *complements) {
+size_t lfd_ref_codes_forward(const lfd_code_rows *rows, size_t lanes, const uint8_t *x, uint8_t *y,
+                             uint8_t *complements) {
     size_t taken = 0;
-    for (size_t o = 0; o < rows->n_out; ++o, y += LFD_CODE_LANES, complements += LFD_CODE_LANES) {
-        taken += one_output(rows, o, x, y);
-        for (size_t lane = 0; lane < LFD_CODE_LANES; ++lane) complements[lane] = (uint8_t)(LFD_CODE_MOST - y[lane]);
+    for (size_t o = 0; o < rows->n_out; ++o, y += lanes, complements += lanes) {
+        taken += one_output(rows, o, lanes, x, y);
+        for (size_t lane = 0; lane < lanes; ++lane) complements[lane] = (uint8_t)(LFD_CODE_MOST - y[lane]);
     }
     return taken;
 }
 
-void lfd_ref_codes_pack(size_t n, const uint8_t *rows, size_t stride, uint8_t *columns, uint8_t *complements) {
+void lfd_ref_codes_pack(size_t n, size_t lanes, const uint8_t *rows, size_t stride, uint8_t *columns,
+                        uint8_t *complements) {
     for (size_t i = 0; i < n; ++i)
-        for (size_t lane = 0; lane < LFD_CODE_LANES; ++lane) {
-            columns[i * LFD_CODE_LANES + lane] = rows[lane * stride + i];
-            complements[i * LFD_CODE_LANES + lane] = (uint8_t)(LFD_CODE_MOST - rows[lane * stride + i]);
+        for (size_t lane = 0; lane < lanes; ++lane) {
+            columns[i * lanes + lane] = rows[lane * stride + i];
+            complements[i * lanes + lane] = (uint8_t)(LFD_CODE_MOST - rows[lane * stride + i]);
         }
 }
 

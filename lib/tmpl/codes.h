@@ -2,7 +2,7 @@
  * ranked.h: all that are open take their next slice, until no sample can gain from the terms that follow. */
 
 enum { CODE_VECTORS = LFD_CODE_LANES / BYTES };
-_Static_assert(LFD_CODE_LANES % BYTES == 0, "a column is whole vectors");
+_Static_assert(LFD_CODE_LANES % BYTES == 0 && (int)LFD_CODE_FEW_LANES == (int)BLOCK_BYTES, "columns are whole vectors");
 
 /* The terms of one slice. */
 LFD_INLINE void code_slice(const lfd_code_slice *slice, const uint8_t *x, vb least[CODE_VECTORS]) {
@@ -23,6 +23,8 @@ LFD_INLINE int code_open(const vb least[CODE_VECTORS], uint8_t rest) {
 }
 
 /* One slice of the row whose codes are y. Returns whether it stays open. */
+typedef int take_code_slice_fn(const lfd_code_slice *slice, const uint8_t *x, int is_first, uint8_t *y);
+
 LFD_INLINE int take_code_slice(const lfd_code_slice *slice, const uint8_t *x, int is_first, uint8_t *y) {
     vb least[CODE_VECTORS];
     for (size_t v = 0; v < CODE_VECTORS; ++v) least[v] = is_first ? vb_set(slice->floor) : vb_load(y + v * BYTES);
@@ -31,47 +33,70 @@ LFD_INLINE int take_code_slice(const lfd_code_slice *slice, const uint8_t *x, in
     return code_open(least, slice->rest);
 }
 
+/* For few samples, whose columns fit into L1. */
+LFD_INLINE int take_code_slice_16(const lfd_code_slice *slice, const uint8_t *x, int is_first, uint8_t *y) {
+    vb16 least = is_first ? vb16_set(slice->floor) : vb16_load(y);
+    LFD_UNROLL
+    for (size_t i = 0; i < LFD_CODE_RANKS; ++i) {
+        const vb16 column = vb16_load(x + (size_t)slice->column[i] * LFD_CODE_FEW_LANES);
+        least = vb16_min(least, vb16_add_up_to_255(vb16_set(slice->gap[i]), column));
+    }
+    vb16_store(y, least);
+    return vb16_any_above(least, slice->rest);
+}
+
 /* The next slice of all open rows. */
-LFD_INLINE void take_code_slices(open_rows *open, const lfd_code_slice *slices, const uint8_t *x, int is_first,
-                                 uint8_t *y) {
+LFD_INLINE void take_code_slices(open_rows *open, const lfd_code_slice *slices, size_t lanes, take_code_slice_fn *take,
+                                 const uint8_t *x, int is_first, uint8_t *y) {
     const size_t count = open->count;
     size_t kept = 0;
     for (size_t i = 0; i < count; ++i) {
         const size_t r = (size_t)open->row[i];
         __builtin_prefetch(&slices[open->row[i + RANKED_AHEAD]]);
-        kept = keep_row(open, kept, r, take_code_slice(&slices[r], x, is_first, y + r * LFD_CODE_LANES));
+        kept = keep_row(open, kept, r, take(&slices[r], x, is_first, y + r * lanes));
     }
     open->count = kept;
 }
 
-static void complement_all(size_t bytes, const uint8_t *codes, uint8_t *complements) {
-    for (size_t i = 0; i < bytes; i += BYTES) vb_store(complements + i, vb_complement(vb_load(codes + i)));
-}
-
-size_t ISA(codes_forward)(const lfd_code_rows *rows, const uint8_t *x, uint8_t *y, uint8_t *complements) {
+/* Returns the slices taken. */
+LFD_INLINE size_t code_rows(const lfd_code_rows *rows, size_t lanes, take_code_slice_fn *take, const uint8_t *x,
+                            uint8_t *y) {
     size_t taken = 0;
     for (size_t o = 0; o < rows->n_out; o += SINGLE_ROWS) {
         const lfd_code_slice *slices = rows->slices + o;
         open_rows open;
         open_all(&open, smaller(SINGLE_ROWS, rows->n_out - o));
-        for (size_t k = 0; k < rows->count && open.count > 0; ++k, slices += rows->n_out) {
+        taken += open.count;
+        take_code_slices(&open, slices, lanes, take, x, 1, y + o * lanes);
+        for (size_t k = 1; k < rows->count && open.count > 0; ++k) {
             taken += open.count;
-            if (k == 0)
-                take_code_slices(&open, slices, x, 1, y + o * LFD_CODE_LANES);
-            else
-                take_code_slices(&open, slices, x, 0, y + o * LFD_CODE_LANES);
+            take_code_slices(&open, slices + k * rows->n_out, lanes, take, x, 0, y + o * lanes);
         }
     }
-    complement_all(rows->n_out * LFD_CODE_LANES, y, complements);
     return taken;
 }
 
-void ISA(codes_pack)(size_t n, const uint8_t *rows, size_t stride, uint8_t *columns, uint8_t *complements) {
+/* Of whole columns. */
+static void complement_all(size_t bytes, const uint8_t *codes, uint8_t *complements) {
+    size_t i = 0;
+    for (; i + BYTES <= bytes; i += BYTES) vb_store(complements + i, vb_complement(vb_load(codes + i)));
+    for (; i < bytes; i += BLOCK_BYTES) vb16_store(complements + i, vb16_complement(vb16_load(codes + i)));
+}
+
+size_t ISA(codes_forward)(const lfd_code_rows *rows, size_t lanes, const uint8_t *x, uint8_t *y, uint8_t *complements) {
+    const size_t taken = lanes == LFD_CODE_LANES ? code_rows(rows, LFD_CODE_LANES, take_code_slice, x, y)
+                                                 : code_rows(rows, LFD_CODE_FEW_LANES, take_code_slice_16, x, y);
+    complement_all(rows->n_out * lanes, y, complements);
+    return taken;
+}
+
+void ISA(codes_pack)(size_t n, size_t lanes, const uint8_t *rows, size_t stride, uint8_t *columns,
+                     uint8_t *complements) {
     for (size_t i = 0; i < n; i += BLOCK_BYTES)
-        for (size_t lane = 0; lane < LFD_CODE_LANES; lane += BLOCK_BYTES)
-            transpose_16(rows + lane * stride + i, stride, smaller(BLOCK_BYTES, n - i),
-                         columns + i * LFD_CODE_LANES + lane, LFD_CODE_LANES);
-    complement_all(n * LFD_CODE_LANES, columns, complements);
+        for (size_t lane = 0; lane < lanes; lane += BLOCK_BYTES)
+            transpose_16(rows + lane * stride + i, stride, smaller(BLOCK_BYTES, n - i), columns + i * lanes + lane,
+                         lanes);
+    complement_all(n * lanes, columns, complements);
 }
 
 void ISA(codes_of)(size_t n, const float *x, float top, float scale, float shift, uint8_t *codes) {

@@ -32,9 +32,14 @@ static uint8_t random_gap(const kernel_case *c) {
     return (uint8_t)(c->kind == EQUAL_ROWS ? 300.0f * far > 255.0f ? 255.0f : 300.0f * far : 255.0f * sqrtf(far));
 }
 
+static size_t lanes_of(const kernel_case *c) {
+    return (c->shape.batch + c->shape.n_in) % 2 ? LFD_CODE_LANES : LFD_CODE_FEW_LANES;
+}
+
 /* A layer of the case's inputs and outputs, and codes that enter it. */
 typedef struct code_case {
     lfd_code_rows rows;
+    size_t lanes;
     guarded slices, x;
     uint8_t *gaps; /* n_out x 2 n_in, of all columns */
 } code_case;
@@ -71,7 +76,7 @@ static void fill_row(const code_case *r, size_t o, const size_t *order, size_t t
 }
 
 static void fill_codes(const kernel_case *c, code_case *r) {
-    const size_t n = r->rows.n_in * LFD_CODE_LANES;
+    const size_t n = r->rows.n_in * r->lanes;
     uint8_t *x = bytes(&r->x);
     for (size_t i = 0; i < n; ++i) {
         x[i] = random_code(c);
@@ -89,7 +94,8 @@ static code_case make_coded(const kernel_case *c) {
     if (!order || !r.gaps) abort();
     r.rows.count = (columns + LFD_CODE_RANKS - 1) / LFD_CODE_RANKS;
     r.slices = bytes_make(r.rows.count * r.rows.n_out * sizeof(lfd_code_slice), c->at_end);
-    r.x = bytes_make(columns * LFD_CODE_LANES, c->at_end);
+    r.lanes = lanes_of(c);
+    r.x = bytes_make(columns * r.lanes, c->at_end);
     r.rows.slices = (lfd_code_slice *)(void *)r.slices.data;
     for (size_t i = 0; i < columns * r.rows.n_out; ++i) r.gaps[i] = random_gap(c);
     fill_codes(c, &r);
@@ -111,7 +117,7 @@ static void free_coded(code_case *r) {
 static int32_t least_term(const code_case *r, size_t o, size_t lane) {
     int32_t least = floor_of(o);
     for (size_t i = 0; i < 2 * r->rows.n_in; ++i) {
-        const int32_t term = bytes(&r->x)[i * LFD_CODE_LANES + lane] + r->gaps[o * 2 * r->rows.n_in + i];
+        const int32_t term = bytes(&r->x)[i * r->lanes + lane] + r->gaps[o * 2 * r->rows.n_in + i];
         least = term < least ? term : least;
     }
     return least;
@@ -121,14 +127,14 @@ static outputs run_codes_forward(const lfd_kernels *k, kernel_case *c) {
     outputs out = {{{0}}, 0};
     if (c->shape.n_in == 0) return out;
     code_case r = make_coded(c);
-    for (size_t i = 0; i < 2; ++i) out.array[i] = bytes_make(r.rows.n_out * LFD_CODE_LANES, c->at_end);
+    for (size_t i = 0; i < 2; ++i) out.array[i] = bytes_make(r.rows.n_out * r.lanes, c->at_end);
     const uint8_t *y = bytes(&out.array[0]), *complements = bytes(&out.array[1]);
-    out.value = k->codes_forward(&r.rows, bytes(&r.x), bytes(&out.array[0]), bytes(&out.array[1]));
+    out.value = k->codes_forward(&r.rows, r.lanes, bytes(&r.x), bytes(&out.array[0]), bytes(&out.array[1]));
     assert_true(out.value >= r.rows.n_out && out.value <= r.rows.n_out * r.rows.count);
-    for (size_t i = 0; i < r.rows.n_out * LFD_CODE_LANES; ++i) {
+    for (size_t i = 0; i < r.rows.n_out * r.lanes; ++i) {
         assert_int_equal(complements[i], LFD_CODE_MOST - y[i]);
         if (k != lfd_kernels_for(LFD_ISA_REF)) continue; /* to which the others are compared */
-        assert_int_equal(y[i], least_term(&r, i / LFD_CODE_LANES, i % LFD_CODE_LANES));
+        assert_int_equal(y[i], least_term(&r, i / r.lanes, i % r.lanes));
     }
     free_coded(&r);
     return out;
@@ -136,13 +142,13 @@ static outputs run_codes_forward(const lfd_kernels *k, kernel_case *c) {
 
 static outputs run_codes_pack(const lfd_kernels *k, kernel_case *c) {
     outputs out = {{{0}}, 0};
-    const size_t n = c->shape.n_in, stride = (n + 15) / 16 * 16 + 16 * (c->shape.n_out % 2);
-    guarded rows = bytes_make(LFD_CODE_LANES * stride, c->at_end);
-    for (size_t i = 0; i < LFD_CODE_LANES * stride; ++i) bytes(&rows)[i] = (uint8_t)(i * 7 + i / 256);
-    for (size_t i = 0; i < 2; ++i) out.array[i] = bytes_make(n * LFD_CODE_LANES, c->at_end);
-    k->codes_pack(n, bytes(&rows), stride, bytes(&out.array[0]), bytes(&out.array[1]));
-    for (size_t i = 0; i < n * LFD_CODE_LANES; ++i) {
-        const uint8_t code = bytes(&rows)[i % LFD_CODE_LANES * stride + i / LFD_CODE_LANES];
+    const size_t lanes = lanes_of(c), n = c->shape.n_in, stride = (n + 15) / 16 * 16 + 16 * (c->shape.n_out % 2);
+    guarded rows = bytes_make(lanes * stride, c->at_end);
+    for (size_t i = 0; i < lanes * stride; ++i) bytes(&rows)[i] = (uint8_t)(i * 7 + i / 256);
+    for (size_t i = 0; i < 2; ++i) out.array[i] = bytes_make(n * lanes, c->at_end);
+    k->codes_pack(n, lanes, bytes(&rows), stride, bytes(&out.array[0]), bytes(&out.array[1]));
+    for (size_t i = 0; i < n * lanes; ++i) {
+        const uint8_t code = bytes(&rows)[i % lanes * stride + i / lanes];
         assert_true(bytes(&out.array[0])[i] == code && bytes(&out.array[1])[i] == LFD_CODE_MOST - code);
     }
     guarded_free(&rows);

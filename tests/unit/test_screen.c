@@ -108,7 +108,7 @@ static void check_layer(linfdist_context *context, size_t n_in, size_t n_out, si
     check_order(&coded->rows);
     for (int upper = 0; upper < 2; ++upper) {
         const double *a = upper ? e.upper : e.lower, *b = upper ? e.lower : e.upper;
-        (void)context->kernels->codes_forward(&coded->rows, upper ? e.upper_codes : e.lower_codes, y,
+        (void)context->kernels->codes_forward(&coded->rows, LFD_CODE_LANES, upper ? e.upper_codes : e.lower_codes, y,
                                               code_column(y, n_out));
         for (size_t o = 0; o < n_out; ++o) {
             const double code = y[o * LFD_CODE_LANES];
@@ -276,7 +276,12 @@ static void free_pair(pair *p) {
 
 static void compare(const pair *p, int32_t method, double eps) {
     answers *want = room(2, sizeof *want), *got = want + 1;
-    for (int64_t n = 1; n <= SAMPLES; n = n < 6 ? n + 1 : n < 64 ? 64 : n == 64 ? 65 : n + 66) {
+    for (int64_t n = 1; n <= SAMPLES; n = n < 4     ? n + 1
+                                          : n < 16  ? 16
+                                          : n < 17  ? 17
+                                          : n < 64  ? 64
+                                          : n == 64 ? 65
+                                                    : n + 66) {
         ask(p->exact, method, p->x, n, eps, want);
         ask(p->screened, method, p->x, n, eps, got);
         assert_memory_equal(want, got, sizeof *want);
