@@ -100,8 +100,9 @@ static void make_task(void *data, size_t unused) {
     if (!has_plain_range(&m->model->statistics)) return;
     begin(m);
     m->magnitudes = largest(m, m->tops, screen->n_in);
-    for (int64_t i = 0; i < m->model->layer_count && m->status == LINFDIST_OK; ++i) {
+    for (int64_t i = 0; i < m->model->layer_count; ++i) {
         code_layer(m, i);
+        if (m->status != LINFDIST_OK) return;
         m->magnitudes += largest(m, m->tops, (size_t)m->model->layers[i].spec.n_out);
     }
     for (size_t j = 0; j < screen->classes; ++j) screen->tops[j] = m->tops[j];
@@ -324,9 +325,10 @@ static void part_task(void *data, size_t part) {
 linfdist_status lfd_screen_run(const lfd_screen *screen, linfdist_context *context, lfd_screening *of) {
     screening s = {.screen = screen, .kernels = context->kernels, .of = of};
     void *memory;
-    s.lanes = of->n <= LFD_CODE_FEW_LANES ? LFD_CODE_FEW_LANES : LFD_CODE_LANES;
+    const size_t threads = (size_t)context->threads;
+    s.lanes = of->n <= LFD_CODE_FEW_LANES * threads ? LFD_CODE_FEW_LANES : LFD_CODE_LANES;
     s.blocks = cut_into(of->n, s.lanes);
-    s.parts = (cut){s.blocks.count, 1, smaller(s.blocks.count, (size_t)context->threads)};
+    s.parts = (cut){s.blocks.count, 1, smaller(s.blocks.count, threads)};
     s.scratch_of_part = 4 * array_size(&s) + s.lanes * row_size(screen);
     LFD_TRY(lfd_alloc(context, s.parts.count, s.scratch_of_part, "codes", &memory));
     s.scratch = memory;

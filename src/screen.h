@@ -12,7 +12,7 @@
 
 typedef struct lfd_screen lfd_screen;
 
-/* So many samples are worth a block; fewer pass the exact passes as fast. */
+/* So many samples are worth a block. */
 enum { LFD_SCREEN_LEAST = 3 };
 
 enum { LFD_UNDECIDED = -1 };
