@@ -392,10 +392,10 @@ linfdist_status linfdist_certify(const linfdist_certifier *certifier, int32_t me
     return certify(&c);
 }
 
-static int all_decided(const certification *c) {
-    for (size_t i = 0; i < c->n; ++i)
-        if (c->verdicts[i].certified == LFD_UNDECIDED) return 0;
-    return 1;
+static size_t count_undecided(const certification *c) {
+    size_t count = 0;
+    for (size_t i = 0; i < c->n; ++i) count += c->verdicts[i].certified == LFD_UNDECIDED;
+    return count;
 }
 
 /* Without memory for it, nothing is decided yet. */
@@ -415,7 +415,9 @@ static void screen(certification *c) {
 static linfdist_status find_all_verdicts(certification *c) {
     for (size_t i = 0; i < c->n; ++i) c->verdicts[i].certified = LFD_UNDECIDED;
     if (c->certifier->screen && c->n >= LFD_SCREEN_LEAST) screen(c);
-    return all_decided(c) ? LINFDIST_OK : certify(c);
+    const size_t left = count_undecided(c);
+    c->chunk = smaller(c->chunk, left);
+    return left == 0 ? LINFDIST_OK : certify(c);
 }
 
 linfdist_status linfdist_certify_at(const linfdist_certifier *certifier, int32_t method, const float *x,
