@@ -34,7 +34,7 @@ static double top_of_row(const coding *c, size_t row) {
     const float *w = c->w + row * c->dims->w_stride;
     const double *tops = c->tops + first_input(c, row);
     double most = -INFINITY;
-    for (size_t i = 0; i < inputs_of(c); ++i) {
+    for (size_t i = 0, n = inputs_of(c); i < n; ++i) {
         const double rise = rise_of(tops[i], w[i]), fall = fall_of(tops[i], w[i], c->step);
         const double larger = rise > fall ? rise : fall;
         most = larger > most ? larger : most;
@@ -43,36 +43,47 @@ static double top_of_row(const coding *c, size_t row) {
 }
 
 /* LFD_CODE_MOST and more are the same: no sample is that far below the top. */
-static uint8_t gap_of(const coding *c, size_t row, double top) {
-    const double gap = (c->output_tops[row] - top) * c->per_step;
+static uint8_t gap_of(const coding *c, double output_top, double top) {
+    const double gap = (output_top - top) * c->per_step;
     return gap < LFD_CODE_MOST ? (uint8_t)(gap + 0.5) : LFD_CODE_MOST;
 }
 
-/* The gaps of a row's columns: as they are, and complements. */
-static void gaps_of(const coding *c, size_t row, size_t input, uint8_t gaps[2]) {
-    const float w = c->w[row * c->dims->w_stride + input];
-    const double top = c->tops[first_input(c, row) + input];
-    gaps[0] = gap_of(c, row, rise_of(top, w));
-    gaps[1] = gap_of(c, row, fall_of(top, w, c->step));
+/* One row, whose gaps are needed input by input. */
+typedef struct coded_row {
+    const float *w;
+    const double *tops; /* of its inputs */
+    double output_top;
+} coded_row;
+
+static coded_row row_of(const coding *c, size_t row) {
+    return (coded_row){c->w + row * c->dims->w_stride, c->tops + first_input(c, row), c->output_tops[row]};
+}
+
+/* The gaps of an input's columns: as they are, and complements. */
+static void gaps_of(const coding *c, const coded_row *row, size_t input, uint8_t gaps[2]) {
+    gaps[0] = gap_of(c, row->output_top, rise_of(row->tops[input], row->w[input]));
+    gaps[1] = gap_of(c, row->output_top, fall_of(row->tops[input], row->w[input], c->step));
 }
 
 /* How many terms have each gap. Returns how many can count at all. */
-static size_t count_gaps(const coding *c, size_t row, size_t counts[LFD_CODE_MOST + 1]) {
+static size_t count_gaps(const coding *c, const coded_row *row, size_t counts[LFD_CODE_MOST + 1]) {
+    const size_t inputs = inputs_of(c);
     uint8_t gaps[2];
     for (size_t k = 0; k <= LFD_CODE_MOST; ++k) counts[k] = 0;
-    for (size_t i = 0; i < inputs_of(c); ++i) {
+    for (size_t i = 0; i < inputs; ++i) {
         gaps_of(c, row, i, gaps);
         ++counts[gaps[0]];
         ++counts[gaps[1]];
     }
-    return 2 * inputs_of(c) - counts[LFD_CODE_MOST];
+    return 2 * inputs - counts[LFD_CODE_MOST];
 }
 
 static void measure_row(void *data, size_t row) {
     coding *c = data;
     size_t counts[LFD_CODE_MOST + 1];
     c->output_tops[row] = top_of_row(c, row);
-    const size_t terms = count_gaps(c, row, counts);
+    const coded_row of = row_of(c, row);
+    const size_t terms = count_gaps(c, &of, counts);
     size_t most = atomic_load_explicit(&c->most_terms, memory_order_relaxed);
     while (terms > most && !atomic_compare_exchange_weak(&c->most_terms, &most, terms)) continue;
 }
@@ -86,11 +97,12 @@ static void put_term(const coding *c, size_t row, size_t place, size_t column, u
 /* Places after the last term count for nothing. 0 is a term that needs no input. */
 static void code_row(void *data, size_t row) {
     const coding *c = data;
-    const size_t stride = c->dims->n_out, last = c->coded->rows.count - 1;
+    const size_t stride = c->dims->n_out, last = c->coded->rows.count - 1, first = first_input(c, row);
+    const coded_row of = row_of(c, row);
     lfd_code_slice *slices = c->coded->slices + row;
     size_t next[LFD_CODE_MOST + 1], place = 0;
     uint8_t gaps[2];
-    (void)count_gaps(c, row, next);
+    (void)count_gaps(c, &of, next);
     for (size_t k = 0; k <= LFD_CODE_MOST; ++k) {
         const size_t count = next[k];
         next[k] = place;
@@ -98,13 +110,13 @@ static void code_row(void *data, size_t row) {
     }
     for (place = next[LFD_CODE_MOST]; place < (last + 1) * LFD_CODE_RANKS; ++place)
         put_term(c, row, place, 0, LFD_CODE_MOST);
-    for (size_t i = 0; i < inputs_of(c); ++i) {
-        gaps_of(c, row, i, gaps);
+    for (size_t i = 0, n = inputs_of(c); i < n; ++i) {
+        gaps_of(c, &of, i, gaps);
         for (size_t side = 0; side < 2; ++side)
             if (gaps[side] < LFD_CODE_MOST)
-                put_term(c, row, next[gaps[side]]++, side * c->dims->n_in + first_input(c, row) + i, gaps[side]);
+                put_term(c, row, next[gaps[side]]++, side * c->dims->n_in + first + i, gaps[side]);
     }
-    slices->floor = gap_of(c, row, 0.0);
+    slices->floor = gap_of(c, of.output_top, 0.0);
     for (size_t k = 0; k < last; ++k) slices[k * stride].rest = slices[(k + 1) * stride].gap[0];
     slices[last * stride].rest = LFD_CODE_MOST;
 }
