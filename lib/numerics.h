@@ -2,6 +2,8 @@
 #ifndef LFD_NUMERICS_H
 #define LFD_NUMERICS_H
 
+#include "kernels.h"
+
 #include <math.h>
 
 /* Distances below this are scaled by 2^100 before their reciprocal and their cut are formed. */
@@ -25,6 +27,13 @@
  * branched on. */
 static inline float lfd_signed_gradient(float difference, float gradient) {
     return difference == 0.0f ? 0.0f : copysignf(1.0f, difference) * gradient;
+}
+
+/* (top - x) scale - shift, rounded to the nearest code. */
+static inline uint8_t lfd_code_of(float x, float top, float scale, float shift) {
+    const float steps = (top - x) * scale - shift, most = (float)LFD_CODE_MOST;
+    const float inside = steps > 0.0f ? steps < most ? steps : most : 0.0f;
+    return (uint8_t)(inside + 0.5f);
 }
 
 #endif

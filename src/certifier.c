@@ -77,8 +77,7 @@ static linfdist_status check_growth(const linfdist_model *model) {
     double magnitude = lfd_units_magnitude(model);
     for (int64_t i = 0; i < model->layer_count; ++i) {
         const lfd_layer *layer = &model->layers[i];
-        const lfd_layer_pass pass = {
-            .context = model->context, .spec = &layer->spec, .tensors = model->tensors + layer->first_tensor};
+        const lfd_layer_pass pass = lfd_layer_inference(model, i);
         if (i == model->split) magnitude += lfd_units_magnitude(model);
         magnitude = layer->ops->growth(&pass, magnitude);
         if (magnitude <= GROWTH_MOST) continue;

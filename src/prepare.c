@@ -1,7 +1,5 @@
 #include "prepare.h"
 
-#include <math.h>
-
 #include "run.h"
 #include "units.h"
 
@@ -15,12 +13,7 @@ static void valid_range(const linfdist_model *model, float *lower, float *upper)
 
 static linfdist_status prepare_layer(linfdist_run *run, int64_t index, void **prepared) {
     const lfd_layer *layer = &run->model->layers[index];
-    const lfd_layer_pass pass = {.context = run->context,
-                                 .spec = &layer->spec,
-                                 .tensors = run->model->tensors + layer->first_tensor,
-                                 .batch = 1,
-                                 .mode = LINFDIST_EVALUATE,
-                                 .p = INFINITY};
+    const lfd_layer_pass pass = lfd_layer_inference(run->model, index);
     return layer->ops->prepare ? layer->ops->prepare(&pass, &run->plain[index], prepared) : LINFDIST_OK;
 }
 

@@ -80,12 +80,7 @@ static void begin(const making *m) {
 
 static void code_layer(making *m, int64_t index) {
     const lfd_layer *layer = &m->model->layers[index];
-    const lfd_layer_pass pass = {.context = m->model->context,
-                                 .spec = &layer->spec,
-                                 .tensors = m->model->tensors + layer->first_tensor,
-                                 .batch = 1,
-                                 .mode = LINFDIST_EVALUATE,
-                                 .p = INFINITY};
+    const lfd_layer_pass pass = lfd_layer_inference(m->model, index);
     double *swap = m->next_tops;
     m->status = layer->ops->code(&pass, m->screen->step, m->tops, m->next_tops, &m->screen->coded[index]);
     m->next_tops = m->tops;

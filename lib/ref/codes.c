@@ -1,5 +1,7 @@
 #include "ref.h"
 
+#include "../numerics.h"
+
 static int32_t smaller_code(int32_t a, int32_t b) {
     return a < b ? a : b;
 }
@@ -47,9 +49,5 @@ void lfd_ref_codes_pack(size_t n, size_t lanes, const uint8_t *rows, size_t stri
 }
 
 void lfd_ref_codes_of(size_t n, const float *x, float top, float scale, float shift, uint8_t *codes) {
-    for (size_t i = 0; i < n; ++i) {
-        const float steps = (top - x[i]) * scale - shift;
-        const float inside = steps > 0.0f ? steps < (float)LFD_CODE_MOST ? steps : (float)LFD_CODE_MOST : 0.0f;
-        codes[i] = (uint8_t)(inside + 0.5f);
-    }
+    for (size_t i = 0; i < n; ++i) codes[i] = lfd_code_of(x[i], top, scale, shift);
 }

@@ -215,6 +215,7 @@ static inline int vb_any_above(vb a, uint8_t most) {
     const vb over = _mm256_subs_epu8(a, vb_set(most));
     return !_mm256_testz_si256(over, over);
 }
+
 /* out[i] = the largest lane of the i-th vector. */
 static inline void vf_max_lanes_4(float out[4], vf a, vf b, vf c, vf d) {
     __m128 r0 = half_max(a), r1 = half_max(b), r2 = half_max(c), r3 = half_max(d);

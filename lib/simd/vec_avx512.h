@@ -225,6 +225,7 @@ static inline vb vb_min(vb a, vb b) { return _mm512_min_epu8(a, b); }
 static inline vb vb_max(vb a, vb b) { return _mm512_max_epu8(a, b); }
 static inline vb vb_complement(vb a) { return _mm512_xor_si512(a, _mm512_set1_epi8(-1)); }
 static inline int vb_any_above(vb a, uint8_t most) { return _mm512_cmpgt_epu8_mask(a, vb_set(most)) != 0; }
+
 /* out[i] = the largest lane of the i-th vector. */
 static inline void vf_max_lanes_4(float out[4], vf a, vf b, vf c, vf d) {
     vf ab = vf_max(_mm512_shuffle_f32x4(a, b, 0x88), _mm512_shuffle_f32x4(a, b, 0xdd));

@@ -18,6 +18,16 @@ const struct lfd_layer_ops *lfd_layer_find(int32_t kind) {
     return NULL;
 }
 
+lfd_layer_pass lfd_layer_inference(const linfdist_model *model, int64_t index) {
+    const lfd_layer *layer = &model->layers[index];
+    return (lfd_layer_pass){.context = model->context,
+                            .spec = &layer->spec,
+                            .tensors = model->tensors + layer->first_tensor,
+                            .batch = 1,
+                            .mode = LINFDIST_EVALUATE,
+                            .p = INFINITY};
+}
+
 /* ---- tensors ---- */
 
 void lfd_layer_tensor(const lfd_layer_spec *spec, const char *suffix, int32_t role, int32_t dims, const int64_t *shape,

@@ -95,6 +95,8 @@ extern const struct lfd_layer_ops lfd_layer_relu;
 /* NULL for an unknown kind. */
 const struct lfd_layer_ops *lfd_layer_find(int32_t kind);
 
+/* One sample through a layer of a model as it is: EVALUATE at p = infinity, without scratch. */
+lfd_layer_pass lfd_layer_inference(const linfdist_model *model, int64_t index);
 /* For describe(): name is the layer's plus suffix; dims entries of shape. */
 void lfd_layer_tensor(const lfd_layer_spec *spec, const char *suffix, int32_t role, int32_t dims, const int64_t *shape,
                       lfd_tensor *tensor);

@@ -25,15 +25,25 @@ static inline void expect_status(linfdist_status got, linfdist_status want, cons
     _fail(file, line);
 }
 
-/* isa or NULL for the best. */
-static inline linfdist_context *make_context(int32_t threads, const char *isa) {
+static inline linfdist_status try_context(int32_t threads, const char *isa, linfdist_context **context) {
     linfdist_context_options options;
-    linfdist_context *context = NULL;
     expect_ok(linfdist_context_options_init(&options, sizeof options));
     options.threads = threads;
     options.isa = isa;
-    expect_ok(linfdist_context_create(&options, &context));
+    return linfdist_context_create(&options, context);
+}
+
+/* isa or NULL for the best. */
+static inline linfdist_context *make_context(int32_t threads, const char *isa) {
+    linfdist_context *context = NULL;
+    expect_ok(try_context(threads, isa, &context));
     return context;
+}
+
+/* NULL where this machine or build lacks the instruction set. */
+static inline linfdist_context *context_of(const char *isa, int32_t threads) {
+    linfdist_context *context = NULL;
+    return try_context(threads, isa, &context) == LINFDIST_OK ? context : NULL;
 }
 
 /* A congruential generator of the tests' own: numbers in [-1, 1). */

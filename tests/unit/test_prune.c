@@ -20,16 +20,6 @@ enum { MARGIN = LINFDIST_METHOD_MARGIN, INTERVAL = LINFDIST_METHOD_INTERVAL };
 
 static const char *const isas[] = {"ref", "avx2", "avx512"};
 
-/* Without the instruction set: NULL. */
-static linfdist_context *context_of(const char *isa, int32_t threads) {
-    linfdist_context_options options;
-    linfdist_context *context = NULL;
-    OK(linfdist_context_options_init(&options, sizeof options));
-    options.threads = threads;
-    options.isa = isa;
-    return linfdist_context_create(&options, &context) == LINFDIST_OK ? context : NULL;
-}
-
 /* ---- one layer ---- */
 
 enum kind { TRAINED, RANDOM, TIES, OUTSIDE, FAR_OUTSIDE, WIDE, POINT, KINDS };

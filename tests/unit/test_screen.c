@@ -17,16 +17,6 @@ enum { MARGIN = LINFDIST_METHOD_MARGIN, INTERVAL = LINFDIST_METHOD_INTERVAL };
 static const double means[CHANNELS] = {0.25, -0.375}, std_of_pixels = 0.375, low = -0.5, high = 0.75;
 static const char *const isas[] = {"ref", "avx2", "avx512"};
 
-/* Without the instruction set: NULL. */
-static linfdist_context *context_of(const char *isa, int32_t threads) {
-    linfdist_context_options options;
-    linfdist_context *context = NULL;
-    OK(linfdist_context_options_init(&options, sizeof options));
-    options.threads = threads;
-    options.isa = isa;
-    return linfdist_context_create(&options, &context) == LINFDIST_OK ? context : NULL;
-}
-
 static void *room(size_t count, size_t size) {
     void *made = calloc(count + 1, size);
     assert_non_null(made);
