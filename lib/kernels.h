@@ -123,7 +123,7 @@ _Static_assert(2 * LFD_CODE_INPUTS - 1 <= UINT16_MAX, "a slice numbers columns i
 /* A distance layer in codes. */
 typedef struct lfd_code_rows {
     size_t n_in, n_out, count;
-    const lfd_code_slice *slices; /* count x n_out, the first in order; the last of a row has rest LFD_CODE_MOST */
+    lfd_code_slice *slices; /* count x n_out, the first in order; the last of a row has rest LFD_CODE_MOST */
 } lfd_code_rows;
 
 /* kernels.def lists the kernels, one line each; here it becomes the table. */

@@ -9,7 +9,7 @@ typedef struct coding {
     double step, per_step; /* 1 / step */
     const double *tops;
     double *output_tops;
-    lfd_coded *coded;
+    lfd_code_rows *coded;
     atomic_size_t most_terms; /* of a row */
 } coding;
 
@@ -97,7 +97,7 @@ static void put_term(const coding *c, size_t row, size_t place, size_t column, u
 /* Places after the last term count for nothing. 0 is a term that needs no input. */
 static void code_row(void *data, size_t row) {
     const coding *c = data;
-    const size_t stride = c->dims->n_out, last = c->coded->rows.count - 1, first = first_input(c, row);
+    const size_t stride = c->dims->n_out, last = c->coded->count - 1, first = first_input(c, row);
     const coded_row of = row_of(c, row);
     lfd_code_slice *slices = c->coded->slices + row;
     size_t next[LFD_CODE_MOST + 1], place = 0;
@@ -123,34 +123,33 @@ static void code_row(void *data, size_t row) {
 
 static linfdist_status code_rows(linfdist_context *context, coding *c) {
     const lfd_dims *d = c->dims;
-    lfd_coded *coded = c->coded;
+    lfd_code_rows *rows = c->coded;
     void *memory;
     lfd_parallel_for(context, measure_row, c, d->n_out);
     const size_t most = atomic_load(&c->most_terms); /* the top itself is one */
-    lfd_code_rows *rows = &coded->rows;
     *rows = (lfd_code_rows){.n_in = d->n_in, .n_out = d->n_out, .count = (most + LFD_CODE_RANKS - 1) / LFD_CODE_RANKS};
     LFD_TRY(lfd_alloc_zero(context, d->n_out * rows->count, sizeof(lfd_code_slice), "codes of weights", &memory));
-    rows->slices = coded->slices = memory;
+    rows->slices = memory;
     lfd_parallel_for(context, code_row, c, d->n_out);
     return LINFDIST_OK;
 }
 
-linfdist_status lfd_coded_create(linfdist_context *context, const lfd_dims *dims, const float *w, double step,
-                                 const double *tops, double *output_tops, lfd_coded **coded) {
+linfdist_status lfd_codes_create(linfdist_context *context, const lfd_dims *dims, const float *w, double step,
+                                 const double *tops, double *output_tops, lfd_code_rows **coded) {
     void *memory;
     coding c = {.dims = dims, .w = w, .step = step, .per_step = 1.0 / step, .tops = tops, .output_tops = output_tops};
     atomic_init(&c.most_terms, 0);
-    LFD_TRY(lfd_alloc_zero(context, 1, sizeof(lfd_coded), "codes of weights", &memory));
+    LFD_TRY(lfd_alloc_zero(context, 1, sizeof(lfd_code_rows), "codes of weights", &memory));
     c.coded = memory;
     const linfdist_status status = code_rows(context, &c);
     if (status == LINFDIST_OK)
         *coded = c.coded;
     else
-        lfd_coded_destroy(context, c.coded);
+        lfd_codes_destroy(context, c.coded);
     return status;
 }
 
-void lfd_coded_destroy(const linfdist_context *context, lfd_coded *coded) {
+void lfd_codes_destroy(const linfdist_context *context, lfd_code_rows *coded) {
     if (!coded) return;
     lfd_free(context, coded->slices);
     lfd_free(context, coded);

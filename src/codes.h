@@ -4,16 +4,11 @@
 
 #include "ops.h"
 
-typedef struct lfd_coded {
-    lfd_code_rows rows; /* all of the layer */
-    lfd_code_slice *slices;
-} lfd_coded;
-
 /* For weights w and inputs in [top - 255 step, top], tops n_in of them; fills those of the outputs. Each gap is rounded
  * by half a step at most. w is not needed any more. It takes 3.2 bytes for each term that can count, of which an input
  * has two at most, and as many in all rows as in the longest. */
-linfdist_status lfd_coded_create(linfdist_context *context, const lfd_dims *dims, const float *w, double step,
-                                 const double *tops, double *output_tops, lfd_coded **coded);
-void lfd_coded_destroy(const linfdist_context *context, lfd_coded *coded);
+linfdist_status lfd_codes_create(linfdist_context *context, const lfd_dims *dims, const float *w, double step,
+                                 const double *tops, double *output_tops, lfd_code_rows **coded);
+void lfd_codes_destroy(const linfdist_context *context, lfd_code_rows *coded);
 
 #endif

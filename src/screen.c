@@ -16,7 +16,7 @@ static const double float_slack = 0x1p-22;
 
 struct lfd_screen {
     int64_t layer_count;
-    lfd_coded **coded; /* NULL for layers that shift */
+    lfd_code_rows **coded; /* NULL for layers that shift */
     size_t n_in, classes, widest;
     float high, scale;  /* of raw pixels: the code is (high - pixel) scale */
     double step, *tops; /* of the outputs, normalized */
@@ -108,7 +108,7 @@ static void make_task(void *data, size_t unused) {
 static linfdist_status make(const linfdist_model *model, making *m) {
     void *memory;
     lfd_screen *screen = m->screen;
-    LFD_TRY(lfd_alloc_zero(model->context, (size_t)model->layer_count, sizeof(lfd_coded *), "screen", &memory));
+    LFD_TRY(lfd_alloc_zero(model->context, (size_t)model->layer_count, sizeof(lfd_code_rows *), "screen", &memory));
     screen->coded = memory;
     LFD_TRY(lfd_alloc(model->context, screen->classes, sizeof(double), "screen", &memory));
     screen->tops = memory;
@@ -140,7 +140,7 @@ linfdist_status lfd_screen_create(const linfdist_model *model, lfd_screen **scre
 
 void lfd_screen_destroy(const linfdist_context *context, lfd_screen *screen) {
     if (!screen) return;
-    for (int64_t i = 0; screen->coded && i < screen->layer_count; ++i) lfd_coded_destroy(context, screen->coded[i]);
+    for (int64_t i = 0; screen->coded && i < screen->layer_count; ++i) lfd_codes_destroy(context, screen->coded[i]);
     lfd_free(context, screen->coded);
     lfd_free(context, screen->tops);
     lfd_free(context, screen);
@@ -208,8 +208,8 @@ static void forward_layer(block *b, const lfd_code_rows *rows, const uint8_t *x,
 static void forward(block *b, int bounds) {
     const lfd_screen *screen = b->s->screen;
     for (int64_t i = 0; i < screen->layer_count; ++i) {
-        if (!screen->coded[i]) continue;
-        const lfd_code_rows *rows = &screen->coded[i]->rows;
+        const lfd_code_rows *rows = screen->coded[i];
+        if (!rows) continue;
         const ends x = b->x, y = b->y;
         forward_layer(b, rows, x.upper, y.upper, bounds ? y.lower : y.upper);
         if (bounds) forward_layer(b, rows, x.lower, y.lower, y.upper);

@@ -20,7 +20,7 @@ static void add(const lfd_layer_pass *pass, const float *x, float *y) {
 }
 
 static linfdist_status code(const lfd_layer_pass *pass, double step, const double *tops, double *output_tops,
-                            lfd_coded **coded) {
+                            lfd_code_rows **coded) {
     const size_t features = (size_t)pass->spec->n_in, positions = positions_of(pass->spec);
     (void)step;
     (void)coded;

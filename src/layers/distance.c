@@ -41,9 +41,9 @@ static size_t prepared_scratch(const lfd_layer_spec *spec, size_t max_batch) {
 }
 
 static linfdist_status code(const lfd_layer_pass *pass, double step, const double *tops, double *output_tops,
-                            lfd_coded **coded) {
+                            lfd_code_rows **coded) {
     const lfd_dims dims = dims_of(pass);
-    return lfd_coded_create(pass->context, &dims, pass->tensors[0].data, step, tops, output_tops, coded);
+    return lfd_codes_create(pass->context, &dims, pass->tensors[0].data, step, tops, output_tops, coded);
 }
 
 static void pruned_forward(const lfd_layer_pass *pass, const lfd_signal *x, const lfd_signal *y) {

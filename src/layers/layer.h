@@ -59,7 +59,7 @@ struct lfd_layer_ops {
      * distance is made ready for codes; a layer that shifts its features leaves *coded NULL. Or NULL for other layers.
      */
     linfdist_status (*code)(const lfd_layer_pass *pass, double step, const double *tops, double *output_tops,
-                            lfd_coded **coded);
+                            lfd_code_rows **coded);
     /* Values from values and bounds from bounds, whichever x has; y has the same. Bounds contain every value that the
      * values' arithmetic makes of float inputs between x's bounds. Changes nothing of the model: what TRAIN moves waits
      * in the workspace for commit. In a pass of bounds alone after one of values, TRAIN finds there what the values

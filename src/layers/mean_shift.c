@@ -59,7 +59,7 @@ static void forward(const lfd_layer_pass *pass, const lfd_signal *x, const lfd_s
 }
 
 static linfdist_status code(const lfd_layer_pass *pass, double step, const double *tops, double *output_tops,
-                            lfd_coded **coded) {
+                            lfd_code_rows **coded) {
     const size_t features = (size_t)pass->spec->n_in, positions = positions_of(pass->spec);
     (void)step;
     (void)coded;

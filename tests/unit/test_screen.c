@@ -89,16 +89,16 @@ static void check_layer(linfdist_context *context, size_t n_in, size_t n_out, si
     float *w = room(n_out * d.w_stride, sizeof *w);
     double *tops = room(n_in + n_out, sizeof *tops), worst = 0.0;
     uint8_t *y = room(2 * n_out, LFD_CODE_LANES);
-    lfd_coded *coded = NULL;
+    lfd_code_rows *coded = NULL;
     uint64_t seed = n_in + n_out;
     for (size_t i = 0; i < n_out * d.w_stride; ++i) w[i] = spread * test_number(&seed);
     for (size_t i = 0; i < n_in; ++i) tops[i] = 1.275 + 0.2 * (double)test_number(&seed);
     layer_ends e = make_ends(tops, n_in, step, &seed);
-    OK(lfd_coded_create(context, &d, w, step, tops, tops + n_in, &coded));
-    check_order(&coded->rows);
+    OK(lfd_codes_create(context, &d, w, step, tops, tops + n_in, &coded));
+    check_order(coded);
     for (int upper = 0; upper < 2; ++upper) {
         const double *a = upper ? e.upper : e.lower, *b = upper ? e.lower : e.upper;
-        (void)context->kernels->codes_forward(&coded->rows, LFD_CODE_LANES, upper ? e.upper_codes : e.lower_codes, y,
+        (void)context->kernels->codes_forward(coded, LFD_CODE_LANES, upper ? e.upper_codes : e.lower_codes, y,
                                               code_column(y, n_out));
         for (size_t o = 0; o < n_out; ++o) {
             const double code = y[o * LFD_CODE_LANES];
@@ -108,7 +108,7 @@ static void check_layer(linfdist_context *context, size_t n_in, size_t n_out, si
         }
     }
     if (n_out > 100) assert_true(worst > 0.4);
-    lfd_coded_destroy(context, coded);
+    lfd_codes_destroy(context, coded);
     free_ends(&e);
     free(w);
     free(tops);
