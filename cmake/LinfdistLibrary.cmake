@@ -29,6 +29,7 @@ set(linfdist_sources
     src/attack.c
     src/certifier.c
     src/checkpoint.c
+    src/code_groups.c
     src/codes.c
     src/context.c
     src/conv_ops.c

@@ -126,6 +126,28 @@ typedef struct lfd_code_rows {
     lfd_code_slice *slices; /* count x n_out, the first in order; the last of a row has rest LFD_CODE_MOST */
 } lfd_code_rows;
 
+/* The same terms by groups of columns that are alike, for one sample. Each row has its first terms of each group side
+ * by side with other rows', and behind them all of the group's together: few of those can still win. */
+enum { LFD_CODE_PLACES = 64 };  /* columns of a group */
+enum { LFD_CODE_GROUPS = 256 }; /* at most */
+enum { LFD_CODE_ROWS = 64 };    /* rows of w side by side */
+enum { LFD_CODE_HEADS = 4 };    /* first terms of a row in a group */
+
+/* Of one group. */
+typedef struct lfd_code_heads {
+    uint8_t place[LFD_CODE_HEADS][LFD_CODE_ROWS]; /* in the group */
+    uint8_t gap[LFD_CODE_HEADS][LFD_CODE_ROWS];   /* the least first */
+    uint8_t rest[LFD_CODE_ROWS];                  /* the least gap of all others */
+} lfd_code_heads;                                 /* gaps and rest are LFD_CODE_MOST where no term or no row is */
+
+typedef struct lfd_code_groups {
+    size_t n_in, n_out, count;
+    uint16_t *column;      /* count x LFD_CODE_PLACES */
+    lfd_code_heads *heads; /* blocks of LFD_CODE_ROWS x count */
+    uint8_t *gaps;         /* rows of whole blocks x count x LFD_CODE_PLACES */
+    uint8_t *floor;        /* of whole blocks, as a slice's; 0 where no row is, which nothing is below */
+} lfd_code_groups;
+
 /* kernels.def lists the kernels, one line each; here it becomes the table. */
 typedef struct lfd_kernels {
     const char *name; /* "ref", "avx2", "avx512" */

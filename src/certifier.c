@@ -412,8 +412,7 @@ static void screen(certification *c) {
 }
 
 static linfdist_status find_all_verdicts(certification *c) {
-    for (size_t i = 0; i < c->n; ++i) c->verdicts[i].certified = LFD_UNDECIDED;
-    if (c->certifier->screen && c->n >= LFD_SCREEN_LEAST) screen(c);
+    screen(c);
     const size_t left = count_undecided(c);
     c->chunk = smaller(c->chunk, left);
     return left == 0 ? LINFDIST_OK : certify(c);

@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "code_groups.h"
 #include "codes.h"
 #include "cut.h"
 #include "layers/layer.h"
@@ -14,9 +15,15 @@ static const double code_slack = 1.0 / 64;
 /* The float net rounds each layer's outputs once: by 2^-24 of the largest. */
 static const double float_slack = 0x1p-22;
 
+typedef struct coded_layer {
+    lfd_code_rows *rows;     /* NULL for layers that shift */
+    lfd_code_groups *groups; /* for single samples */
+} coded_layer;
+
 struct lfd_screen {
     int64_t layer_count;
-    lfd_code_rows **coded; /* NULL for layers that shift */
+    coded_layer *layers;
+    int has_groups; /* in all layers */
     size_t n_in, classes, widest;
     float high, scale;  /* of raw pixels: the code is (high - pixel) scale */
     double step, *tops; /* of the outputs, normalized */
@@ -82,10 +89,10 @@ static void code_layer(making *m, int64_t index) {
     const lfd_layer *layer = &m->model->layers[index];
     const lfd_layer_pass pass = lfd_layer_inference(m->model, index);
     double *swap = m->next_tops;
-    m->status = layer->ops->code(&pass, m->screen->step, m->tops, m->next_tops, &m->screen->coded[index]);
+    m->status = layer->ops->code(&pass, m->screen->step, m->tops, m->next_tops, &m->screen->layers[index].rows);
     m->next_tops = m->tops;
     m->tops = swap;
-    m->distances += m->screen->coded[index] != NULL;
+    m->distances += m->screen->layers[index].rows != NULL;
 }
 
 static void make_task(void *data, size_t unused) {
@@ -105,11 +112,27 @@ static void make_task(void *data, size_t unused) {
     m->useful = 2 * screen->error < LFD_CODE_MOST * screen->step;
 }
 
+/* Of a layer's inputs: columns of other groups take as much room as a row's own. */
+enum { MOST_GROUPS = 4 };
+
+/* In the time of a few hundred samples; so not for a screen that is of no use. */
+static linfdist_status group_layers(const linfdist_model *model, lfd_screen *screen) {
+    screen->has_groups = 1;
+    for (int64_t i = 0; i < screen->layer_count && screen->has_groups; ++i) {
+        coded_layer *layer = &screen->layers[i];
+        if (!layer->rows) continue;
+        if (model->layers[i].spec.groups <= MOST_GROUPS)
+            LFD_TRY(lfd_code_groups_create(model->context, layer->rows, &layer->groups));
+        screen->has_groups = layer->groups != NULL;
+    }
+    return LINFDIST_OK;
+}
+
 static linfdist_status make(const linfdist_model *model, making *m) {
     void *memory;
     lfd_screen *screen = m->screen;
-    LFD_TRY(lfd_alloc_zero(model->context, (size_t)model->layer_count, sizeof(lfd_code_rows *), "screen", &memory));
-    screen->coded = memory;
+    LFD_TRY(lfd_alloc_zero(model->context, (size_t)model->layer_count, sizeof(coded_layer), "screen", &memory));
+    screen->layers = memory;
     LFD_TRY(lfd_alloc(model->context, screen->classes, sizeof(double), "screen", &memory));
     screen->tops = memory;
     LFD_TRY(lfd_alloc(model->context, 2 * screen->widest, sizeof(double), "screen", &memory));
@@ -117,7 +140,7 @@ static linfdist_status make(const linfdist_model *model, making *m) {
     m->next_tops = m->tops + screen->widest;
     lfd_serial_for(make_task, m, 1);
     lfd_free(model->context, memory);
-    return m->status;
+    return m->status == LINFDIST_OK && m->useful ? group_layers(model, screen) : m->status;
 }
 
 linfdist_status lfd_screen_create(const linfdist_model *model, lfd_screen **screen) {
@@ -140,8 +163,11 @@ linfdist_status lfd_screen_create(const linfdist_model *model, lfd_screen **scre
 
 void lfd_screen_destroy(const linfdist_context *context, lfd_screen *screen) {
     if (!screen) return;
-    for (int64_t i = 0; screen->coded && i < screen->layer_count; ++i) lfd_codes_destroy(context, screen->coded[i]);
-    lfd_free(context, screen->coded);
+    for (int64_t i = 0; screen->layers && i < screen->layer_count; ++i) {
+        lfd_codes_destroy(context, screen->layers[i].rows);
+        lfd_code_groups_destroy(context, screen->layers[i].groups);
+    }
+    lfd_free(context, screen->layers);
     lfd_free(context, screen->tops);
     lfd_free(context, screen);
 }
@@ -182,11 +208,23 @@ static size_t row_size(const lfd_screen *screen) {
     return (screen->n_in + 15) / 16 * 16;
 }
 
+static void load_single(const block *b, float shift, uint8_t *codes, uint8_t *complements) {
+    const screening *s = b->s;
+    const lfd_screen *screen = s->screen;
+    const size_t n = screen->n_in;
+    s->kernels->codes_of(n, s->of->x + b->samples[0] * s->of->x_stride, screen->high, screen->scale, shift, codes);
+    for (size_t i = 0; i < n; ++i) complements[n + i] = (uint8_t)(LFD_CODE_MOST - codes[i]);
+}
+
 /* The samples' codes into columns, the last one's into the lanes that are left, and complements. */
 static void load(const block *b, float shift, uint8_t *codes, uint8_t *complements) {
     const screening *s = b->s;
     const lfd_screen *screen = s->screen;
     const size_t n = screen->n_in, size = row_size(screen);
+    if (s->lanes == 1) {
+        load_single(b, shift, codes, complements);
+        return;
+    }
     for (size_t lane = 0; lane < s->lanes; ++lane) {
         uint8_t *row = b->rows + lane * size;
         if (lane < b->count)
@@ -198,21 +236,24 @@ static void load(const block *b, float shift, uint8_t *codes, uint8_t *complemen
     s->kernels->codes_pack(n, s->lanes, b->rows, size, codes, complements + n * s->lanes);
 }
 
-static void forward_layer(block *b, const lfd_code_rows *rows, const uint8_t *x, uint8_t *y, uint8_t *complements) {
+static void forward_layer(block *b, const coded_layer *layer, const uint8_t *x, uint8_t *y, uint8_t *complements) {
     const screening *s = b->s;
-    const size_t slices = s->kernels->codes_forward(rows, s->lanes, x, y, complements + rows->n_out * s->lanes);
-    b->terms += slices * LFD_CODE_RANKS * b->count;
+    uint8_t *after = complements + layer->rows->n_out * s->lanes;
+    if (s->lanes == 1)
+        b->terms += s->kernels->codes_single(layer->groups, x, y, after);
+    else
+        b->terms += s->kernels->codes_forward(layer->rows, s->lanes, x, y, after) * LFD_CODE_RANKS * b->count;
 }
 
 /* An upper bound comes from upper ends and complements of lower ones, and the other way round; values are both. */
 static void forward(block *b, int bounds) {
     const lfd_screen *screen = b->s->screen;
     for (int64_t i = 0; i < screen->layer_count; ++i) {
-        const lfd_code_rows *rows = screen->coded[i];
-        if (!rows) continue;
+        const coded_layer *layer = &screen->layers[i];
+        if (!layer->rows) continue;
         const ends x = b->x, y = b->y;
-        forward_layer(b, rows, x.upper, y.upper, bounds ? y.lower : y.upper);
-        if (bounds) forward_layer(b, rows, x.lower, y.lower, y.upper);
+        forward_layer(b, layer, x.upper, y.upper, bounds ? y.lower : y.upper);
+        if (bounds) forward_layer(b, layer, x.lower, y.lower, y.upper);
         b->x = y;
         b->y = x;
     }
@@ -317,11 +358,24 @@ static void part_task(void *data, size_t part) {
     atomic_fetch_add_explicit(&s->terms, terms, memory_order_relaxed);
 }
 
+enum { SINGLES = 2 };        /* so many samples pass one by one */
+enum { LEAST_OF_BLOCK = 3 }; /* so many are worth a block */
+
+/* Of a block; 0: none. */
+static size_t lanes_for(const lfd_screen *screen, size_t n, size_t threads) {
+    if (n <= SINGLES * threads && screen->has_groups) return 1;
+    if (n < LEAST_OF_BLOCK) return 0;
+    return n <= LFD_CODE_FEW_LANES * threads ? LFD_CODE_FEW_LANES : LFD_CODE_LANES;
+}
+
 linfdist_status lfd_screen_run(const lfd_screen *screen, linfdist_context *context, lfd_screening *of) {
     screening s = {.screen = screen, .kernels = context->kernels, .of = of};
     void *memory;
     const size_t threads = (size_t)context->threads;
-    s.lanes = of->n <= LFD_CODE_FEW_LANES * threads ? LFD_CODE_FEW_LANES : LFD_CODE_LANES;
+    of->terms = 0;
+    for (size_t i = 0; i < of->n; ++i) of->verdicts[i].certified = LFD_UNDECIDED;
+    s.lanes = screen ? lanes_for(screen, of->n, threads) : 0;
+    if (s.lanes == 0) return LINFDIST_OK;
     s.blocks = cut_into(of->n, s.lanes);
     s.parts = (cut){s.blocks.count, 1, smaller(s.blocks.count, threads)};
     s.scratch_of_part = 4 * array_size(&s) + s.lanes * row_size(screen);

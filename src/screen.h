@@ -12,9 +12,6 @@
 
 typedef struct lfd_screen lfd_screen;
 
-/* So many samples are worth a block. */
-enum { LFD_SCREEN_LEAST = 3 };
-
 enum { LFD_UNDECIDED = -1 };
 typedef struct lfd_verdict {
     int32_t predicted; /* if certified is not LFD_UNDECIDED */
@@ -36,6 +33,7 @@ typedef struct lfd_screening {
     lfd_verdict *verdicts; /* n */
     size_t terms;          /* is set to those visited */
 } lfd_screening;
+/* A NULL screen decides nothing, nor does one that fails. */
 linfdist_status lfd_screen_run(const lfd_screen *screen, linfdist_context *context, lfd_screening *of);
 
 #endif

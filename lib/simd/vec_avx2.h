@@ -30,7 +30,7 @@ enum {
 
 typedef __m256 vf;
 typedef __m256i vi;
-typedef __m256 vm; /* all ones or all zeros per lane */
+typedef __m256 vm;  /* all ones or all zeros per lane */
 typedef __m256i vb; /* of bytes */
 
 /* One operation, one line. */
@@ -211,6 +211,20 @@ static inline vb vb_add_up_to_255(vb a, vb b) { return _mm256_adds_epu8(a, b); }
 static inline vb vb_min(vb a, vb b) { return _mm256_min_epu8(a, b); }
 static inline vb vb_max(vb a, vb b) { return _mm256_max_epu8(a, b); }
 static inline vb vb_complement(vb a) { return _mm256_xor_si256(a, _mm256_set1_epi8(-1)); }
+/* Of each 16 lanes' table, the entries that the lower four bits name; 0 where an index is negative. */
+static inline vb vb_pick_16(vb table, vb index) { return _mm256_shuffle_epi8(table, index); }
+/* One bit per lane. */
+static inline uint64_t vb_bits_below(vb a, vb b) { return (uint32_t)~_mm256_movemask_epi8(_mm256_cmpeq_epi8(_mm256_min_epu8(a, b), b)); }
+static inline vb16 vb_fold_min(vb a) { return _mm_min_epu8(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1)); }
+static inline vb vb_repeat_16(const uint8_t *p) { return _mm256_broadcastsi128_si256(vb16_load(p)); }
+static inline vb vb_xor(vb a, vb b) { return _mm256_xor_si256(a, b); }
+static inline vb vb_subtract(vb a, vb b) { return _mm256_sub_epi8(a, b); }
+/* Numbers of 0 to 255, rounded towards 0. */
+static inline void vf_store_bytes(uint8_t *p, vf a) {
+    const __m256i whole = _mm256_cvttps_epi32(a);
+    const __m128i words = _mm_packus_epi32(_mm256_castsi256_si128(whole), _mm256_extracti128_si256(whole, 1));
+    _mm_storel_epi64((__m128i *)(void *)p, _mm_packus_epi16(words, words));
+}
 static inline int vb_any_above(vb a, uint8_t most) {
     const vb over = _mm256_subs_epu8(a, vb_set(most));
     return !_mm256_testz_si256(over, over);

@@ -224,6 +224,19 @@ static inline vb vb_add_up_to_255(vb a, vb b) { return _mm512_adds_epu8(a, b); }
 static inline vb vb_min(vb a, vb b) { return _mm512_min_epu8(a, b); }
 static inline vb vb_max(vb a, vb b) { return _mm512_max_epu8(a, b); }
 static inline vb vb_complement(vb a) { return _mm512_xor_si512(a, _mm512_set1_epi8(-1)); }
+/* Of each 16 lanes' table, the entries that the lower four bits name; 0 where an index is negative. */
+static inline vb vb_pick_16(vb table, vb index) { return _mm512_shuffle_epi8(table, index); }
+/* One bit per lane. */
+static inline uint64_t vb_bits_below(vb a, vb b) { return _mm512_cmplt_epu8_mask(a, b); }
+static inline vb16 vb_fold_min(vb a) {
+    const __m256i half = _mm256_min_epu8(_mm512_castsi512_si256(a), _mm512_extracti64x4_epi64(a, 1));
+    return _mm_min_epu8(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
+}
+static inline vb vb_repeat_16(const uint8_t *p) { return _mm512_broadcast_i32x4(vb16_load(p)); }
+static inline vb vb_xor(vb a, vb b) { return _mm512_xor_si512(a, b); }
+static inline vb vb_subtract(vb a, vb b) { return _mm512_sub_epi8(a, b); }
+/* Numbers of 0 to 255, rounded towards 0. */
+static inline void vf_store_bytes(uint8_t *p, vf a) { _mm_storeu_si128((__m128i *)(void *)p, _mm512_cvtepi32_epi8(_mm512_cvttps_epi32(a))); }
 static inline int vb_any_above(vb a, uint8_t most) { return _mm512_cmpgt_epu8_mask(a, vb_set(most)) != 0; }
 
 /* out[i] = the largest lane of the i-th vector. */

@@ -100,5 +100,11 @@ void ISA(codes_pack)(size_t n, size_t lanes, const uint8_t *rows, size_t stride,
 }
 
 void ISA(codes_of)(size_t n, const float *x, float top, float scale, float shift, uint8_t *codes) {
-    for (size_t i = 0; i < n; ++i) codes[i] = lfd_code_of(x[i], top, scale, shift);
+    const vf zero = vf_set(0.0f), most = vf_set((float)LFD_CODE_MOST), half = vf_set(0.5f);
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        const vf steps = vf_sub(vf_mul(vf_sub(vf_set(top), vf_load(x + i)), vf_set(scale)), vf_set(shift));
+        vf_store_bytes(codes + i, vf_add(vf_min(vf_max(steps, zero), most), half));
+    }
+    for (; i < n; ++i) codes[i] = lfd_code_of(x[i], top, scale, shift);
 }

@@ -42,7 +42,7 @@ visited count_visited(const linfdist_certifier *certifier, int32_t method, const
                                 .eps_raw = eps_raw,
                                 .verdicts = bench_room(batch, sizeof(lfd_verdict))}};
     const double passes = method == LINFDIST_METHOD_INTERVAL ? 3.0 : 1.0;
-    for (int64_t first = 0; first < images && certifier->screen && batch >= LFD_SCREEN_LEAST; first += batch) {
+    for (int64_t first = 0; first < images && certifier->screen; first += batch) {
         const int64_t count = images - first < batch ? images - first : batch;
         c.screening.x = raw + first * model->n_in;
         c.screening.n = (size_t)count;

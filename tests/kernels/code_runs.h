@@ -140,6 +140,106 @@ static outputs run_codes_forward(const lfd_kernels *k, kernel_case *c) {
     return out;
 }
 
+/* ---- one sample, by groups ---- */
+
+/* A layer of the case's inputs and outputs, whose columns stand in any order and some of them twice. */
+typedef struct grouped_case {
+    lfd_code_groups groups;
+    guarded column, heads, gaps, floor, x;
+} grouped_case;
+
+/* The n-th of a row's terms in a group by their gaps, which it marks, or none. */
+static void next_head(const uint8_t *gaps, uint64_t *taken, uint8_t *place, uint8_t *gap) {
+    *place = 0;
+    *gap = LFD_CODE_MOST;
+    for (size_t i = 0; i < LFD_CODE_PLACES; ++i)
+        if (!(*taken >> i & 1) && gaps[i] < *gap) {
+            *place = (uint8_t)i;
+            *gap = gaps[i];
+        }
+    *taken |= (uint64_t)1 << *place;
+}
+
+static void fill_heads(const lfd_code_groups *g, size_t o, size_t group) {
+    const uint8_t *gaps = g->gaps + (o * g->count + group) * LFD_CODE_PLACES;
+    lfd_code_heads *heads = &g->heads[o / LFD_CODE_ROWS * g->count + group];
+    const size_t lane = o % LFD_CODE_ROWS;
+    uint64_t taken = 0;
+    uint8_t none;
+    for (size_t i = 0; i < LFD_CODE_HEADS; ++i) next_head(gaps, &taken, &heads->place[i][lane], &heads->gap[i][lane]);
+    next_head(gaps, &taken, &none, &heads->rest[lane]);
+}
+
+/* In half of all groups a row has no small gap. */
+static void fill_grouped_row(const kernel_case *c, const lfd_code_groups *g, size_t o) {
+    for (size_t group = 0; group < g->count; ++group) {
+        const int far = (o * 5 + group * 3) % 4 < 2;
+        for (size_t i = 0; i < LFD_CODE_PLACES; ++i)
+            g->gaps[(o * g->count + group) * LFD_CODE_PLACES + i] = far ? (uint8_t)(200 + (o + i) % 56) : random_gap(c);
+        fill_heads(g, o, group);
+    }
+    g->floor[o] = floor_of(o);
+}
+
+static grouped_case make_grouped(const kernel_case *c) {
+    const uint64_t before = seed;
+    const size_t columns = 2 * c->shape.n_in, n_out = c->shape.n_out;
+    const size_t count = columns / LFD_CODE_PLACES + 1 + n_out % 3, places = count * LFD_CODE_PLACES;
+    const size_t blocks = (n_out + LFD_CODE_ROWS - 1) / LFD_CODE_ROWS;
+    grouped_case r = {.column = bytes_make(places * sizeof(uint16_t), c->at_end),
+                      .heads = bytes_make(blocks * count * sizeof(lfd_code_heads), c->at_end),
+                      .gaps = bytes_make(blocks * LFD_CODE_ROWS * places, c->at_end),
+                      .floor = bytes_make(blocks * LFD_CODE_ROWS, c->at_end),
+                      .x = bytes_make(columns, c->at_end)};
+    r.groups = (lfd_code_groups){.n_in = c->shape.n_in,
+                                 .n_out = n_out,
+                                 .count = count,
+                                 .column = (uint16_t *)(void *)r.column.data,
+                                 .heads = (lfd_code_heads *)(void *)r.heads.data,
+                                 .gaps = bytes(&r.gaps),
+                                 .floor = bytes(&r.floor)};
+    memset(r.groups.heads, LFD_CODE_MOST, blocks * count * sizeof(lfd_code_heads));
+    memset(r.groups.floor, 0, blocks * LFD_CODE_ROWS);
+    for (size_t i = 0; i < places; ++i) r.groups.column[i] = (uint16_t)((i * 7 + i / columns) % columns);
+    for (size_t o = 0; o < n_out; ++o) fill_grouped_row(c, &r.groups, o);
+    for (size_t i = 0; i < columns; ++i) bytes(&r.x)[i] = random_code(c);
+    seed = before;
+    return r;
+}
+
+static void free_grouped(grouped_case *r) {
+    guarded *all[] = {&r->column, &r->heads, &r->gaps, &r->floor, &r->x};
+    for (size_t i = 0; i < sizeof all / sizeof *all; ++i) guarded_free(all[i]);
+}
+
+static int32_t least_of_all(const grouped_case *r, size_t o) {
+    const size_t places = r->groups.count * LFD_CODE_PLACES;
+    int32_t least = floor_of(o);
+    for (size_t i = 0; i < places; ++i) {
+        const int32_t term = bytes(&r->x)[r->groups.column[i]] + r->groups.gaps[o * places + i];
+        least = term < least ? term : least;
+    }
+    return least;
+}
+
+/* More groups than there may be are for nobody. */
+static outputs run_codes_single(const lfd_kernels *k, kernel_case *c) {
+    outputs out = {{{0}}, 0};
+    const size_t n_out = c->shape.n_out;
+    if (2 * c->shape.n_in / LFD_CODE_PLACES + 3 > LFD_CODE_GROUPS || c->shape.n_in == 0) return out;
+    grouped_case r = make_grouped(c);
+    for (size_t i = 0; i < 2; ++i) out.array[i] = bytes_make(n_out, c->at_end);
+    const uint8_t *y = bytes(&out.array[0]), *complements = bytes(&out.array[1]);
+    out.value = k->codes_single(&r.groups, bytes(&r.x), bytes(&out.array[0]), bytes(&out.array[1]));
+    assert_true(out.value <= n_out * r.groups.count * (LFD_CODE_HEADS + LFD_CODE_PLACES));
+    for (size_t o = 0; o < n_out; ++o) {
+        assert_int_equal(y[o], least_of_all(&r, o));
+        assert_int_equal(complements[o], LFD_CODE_MOST - y[o]);
+    }
+    free_grouped(&r);
+    return out;
+}
+
 static outputs run_codes_pack(const lfd_kernels *k, kernel_case *c) {
     outputs out = {{{0}}, 0};
     const size_t lanes = lanes_of(c), n = c->shape.n_in, stride = (n + 15) / 16 * 16 + 16 * (c->shape.n_out % 2);

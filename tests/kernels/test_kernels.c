@@ -262,7 +262,7 @@ static void test_overrides(void **state) {
         assert_true(k->single_forward != ref->single_forward && k->single_bounds != ref->single_bounds);
         assert_true(k->pack_lanes != ref->pack_lanes && k->range_excess != ref->range_excess);
         assert_true(k->codes_forward != ref->codes_forward && k->codes_pack != ref->codes_pack);
-        assert_true(k->codes_of != ref->codes_of);
+        assert_true(k->codes_single != ref->codes_single && k->codes_of != ref->codes_of);
         assert_true(k->adam != ref->adam && k->first_outside != ref->first_outside);
     }
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "../../src/certifier.h"
+#include "../../src/code_groups.h"
 #include "../../src/codes.h"
 #include "file_support.h"
 #include "net_support.h"
@@ -54,6 +55,64 @@ static void check_order(const lfd_code_rows *rows) {
         }
 }
 
+static size_t terms_of_row(const lfd_code_rows *rows, size_t o) {
+    size_t terms = 0;
+    for (size_t k = 0; k < rows->count; ++k)
+        for (size_t i = 0; i < LFD_CODE_RANKS; ++i) terms += rows->slices[k * rows->n_out + o].gap[i] < LFD_CODE_MOST;
+    return terms;
+}
+
+/* How many places of a row's group have gaps below a number, or up to it. */
+static size_t count_gaps(const uint8_t *gaps, int below) {
+    size_t count = 0;
+    for (size_t i = 0; i < LFD_CODE_PLACES; ++i) count += gaps[i] < below;
+    return count;
+}
+
+/* Heads are the least of their group, in order, and what they leave begins at rest. */
+static void check_heads(const lfd_code_heads *heads, size_t lane, const uint8_t *gaps) {
+    uint64_t places = 0;
+    for (size_t i = 0; i < LFD_CODE_HEADS; ++i) {
+        const uint8_t gap = heads->gap[i][lane], place = heads->place[i][lane];
+        assert_true(count_gaps(gaps, gap) <= i);
+        if (gap == LFD_CODE_MOST) continue;
+        assert_int_equal(gaps[place], gap);
+        assert_false(places >> place & 1);
+        places |= (uint64_t)1 << place;
+    }
+    const int rest = heads->rest[lane];
+    assert_true(count_gaps(gaps, rest) <= LFD_CODE_HEADS);
+    assert_true(rest == LFD_CODE_MOST || count_gaps(gaps, rest + 1) > LFD_CODE_HEADS);
+}
+
+/* Every term has one place, columns are not named twice, and rows that are none have no terms. */
+static void check_groups(const lfd_code_rows *rows, const lfd_code_groups *groups) {
+    const size_t places = groups->count * LFD_CODE_PLACES;
+    size_t *place_of = room(2 * rows->n_in, sizeof *place_of), named = 0;
+    for (size_t i = 0; i < places; ++i)
+        if (groups->column[i] != 0 || place_of[0] == 0) place_of[groups->column[i]] = i + 1;
+    for (size_t i = 0; i < 2 * rows->n_in; ++i) named += place_of[i] != 0;
+    assert_true(named + LFD_CODE_PLACES > places);
+    for (size_t o = 0; o < (rows->n_out + LFD_CODE_ROWS - 1) / LFD_CODE_ROWS * LFD_CODE_ROWS; ++o) {
+        const uint8_t *gaps = groups->gaps + o * places;
+        size_t terms = 0;
+        for (size_t g = 0; g < groups->count; ++g) {
+            terms += count_gaps(gaps + g * LFD_CODE_PLACES, LFD_CODE_MOST);
+            check_heads(&groups->heads[o / LFD_CODE_ROWS * groups->count + g], o % LFD_CODE_ROWS,
+                        gaps + g * LFD_CODE_PLACES);
+        }
+        assert_int_equal(terms, o < rows->n_out ? terms_of_row(rows, o) : 0);
+        assert_int_equal(groups->floor[o], o < rows->n_out ? rows->slices[o].floor : 0);
+        for (size_t k = 0; k < rows->count && o < rows->n_out; ++k)
+            for (size_t i = 0; i < LFD_CODE_RANKS; ++i) {
+                const lfd_code_slice *slice = &rows->slices[k * rows->n_out + o];
+                if (slice->gap[i] < LFD_CODE_MOST)
+                    assert_int_equal(gaps[place_of[slice->column[i]] - 1], slice->gap[i]);
+            }
+    }
+    free(place_of);
+}
+
 static uint8_t *code_column(uint8_t *codes, size_t column) {
     return codes + column * LFD_CODE_LANES;
 }
@@ -81,6 +140,16 @@ static void free_ends(layer_ends *e) {
     free(e->lower_codes);
 }
 
+/* One sample by groups has the codes of every lane. */
+static void check_single(linfdist_context *context, const lfd_code_rows *rows, const lfd_code_groups *groups,
+                         const uint8_t *x, const uint8_t *y) {
+    uint8_t *single = room(2 * (rows->n_in + rows->n_out), 1), *to = single + 2 * rows->n_in;
+    for (size_t i = 0; i < 2 * rows->n_in; ++i) single[i] = x[i * LFD_CODE_LANES];
+    (void)context->kernels->codes_single(groups, single, to, to + rows->n_out);
+    for (size_t o = 0; o < 2 * rows->n_out; ++o) assert_int_equal(to[o], y[o * LFD_CODE_LANES]);
+    free(single);
+}
+
 /* Inputs that their codes miss by half a step at most lead to bounds that theirs miss by a step at most, and some by
  * almost as much. */
 static void check_layer(linfdist_context *context, size_t n_in, size_t n_out, size_t groups, float spread) {
@@ -90,16 +159,20 @@ static void check_layer(linfdist_context *context, size_t n_in, size_t n_out, si
     double *tops = room(n_in + n_out, sizeof *tops), worst = 0.0;
     uint8_t *y = room(2 * n_out, LFD_CODE_LANES);
     lfd_code_rows *coded = NULL;
+    lfd_code_groups *grouped = NULL;
     uint64_t seed = n_in + n_out;
     for (size_t i = 0; i < n_out * d.w_stride; ++i) w[i] = spread * test_number(&seed);
     for (size_t i = 0; i < n_in; ++i) tops[i] = 1.275 + 0.2 * (double)test_number(&seed);
     layer_ends e = make_ends(tops, n_in, step, &seed);
     OK(lfd_codes_create(context, &d, w, step, tops, tops + n_in, &coded));
     check_order(coded);
+    OK(lfd_code_groups_create(context, coded, &grouped));
+    check_groups(coded, grouped);
     for (int upper = 0; upper < 2; ++upper) {
         const double *a = upper ? e.upper : e.lower, *b = upper ? e.lower : e.upper;
         (void)context->kernels->codes_forward(coded, LFD_CODE_LANES, upper ? e.upper_codes : e.lower_codes, y,
                                               code_column(y, n_out));
+        check_single(context, coded, grouped, upper ? e.upper_codes : e.lower_codes, y);
         for (size_t o = 0; o < n_out; ++o) {
             const double code = y[o * LFD_CODE_LANES];
             const double error = fabs(tops[n_in + o] - step * code - distance(&d, a, b, w, o)) / step;
@@ -108,6 +181,7 @@ static void check_layer(linfdist_context *context, size_t n_in, size_t n_out, si
         }
     }
     if (n_out > 100) assert_true(worst > 0.4);
+    lfd_code_groups_destroy(context, grouped);
     lfd_codes_destroy(context, coded);
     free_ends(&e);
     free(w);
