@@ -141,7 +141,7 @@ typedef struct lfd_code_heads {
 } lfd_code_heads;                                 /* gaps and rest are LFD_CODE_MOST where no term or no row is */
 
 typedef struct lfd_code_groups {
-    size_t n_in, n_out, count;
+    size_t n_out, count;
     uint16_t *column;      /* count x LFD_CODE_PLACES */
     lfd_code_heads *heads; /* blocks of LFD_CODE_ROWS x count */
     uint8_t *gaps;         /* rows of whole blocks x count x LFD_CODE_PLACES */

@@ -6,7 +6,7 @@
 #include "cut.h"
 
 enum { COMPARED_ROWS = 1024 }; /* by which columns are alike */
-enum { ITERATIONS = 3 };       /* of a power iteration */
+enum { ITERATIONS = 2 };       /* of a power iteration that begins with a column; more of them find nothing better */
 
 /* A column and where it lies along the direction in which its group's columns differ most. */
 typedef struct ranked_column {
@@ -103,7 +103,8 @@ static int compare_columns(const void *a, const void *b) {
 static void order_columns(const grouping *g, direction *d, ranked_column *columns, size_t count) {
     const size_t groups = (count + LFD_CODE_PLACES - 1) / LFD_CODE_PLACES, half = (groups + 1) / 2 * LFD_CODE_PLACES;
     if (groups <= 1) return;
-    for (size_t r = 0; r < d->rows; ++r) d->part[r] = 1;
+    const uint8_t *start = g->near + columns[0].column * g->rows->n_out;
+    for (size_t r = 0; r < d->rows; ++r) d->part[r] = start[r] / 2;
     place_columns(g, d, columns, count);
     for (size_t i = 0; i < ITERATIONS; ++i) {
         turn(g, d, columns, count);
@@ -186,8 +187,7 @@ static linfdist_status group_columns(linfdist_context *context, grouping *g) {
     lfd_parallel_for(context, near_of_row, g, g->rows->n_out);
     find_used(g);
     order_columns(g, &d, g->columns, g->used);
-    *to = (lfd_code_groups){
-        .n_in = g->rows->n_in, .n_out = g->rows->n_out, .count = (g->used + LFD_CODE_PLACES - 1) / LFD_CODE_PLACES};
+    *to = (lfd_code_groups){.n_out = g->rows->n_out, .count = (g->used + LFD_CODE_PLACES - 1) / LFD_CODE_PLACES};
     LFD_TRY(allocate(context, to));
     for (size_t i = 0; i < g->used; ++i) to->column[i] = (uint16_t)g->columns[i].column;
     lfd_parallel_for(context, fill_block, g, blocks_of(to));

@@ -23,7 +23,7 @@ typedef struct coded_layer {
 struct lfd_screen {
     int64_t layer_count;
     coded_layer *layers;
-    int has_groups; /* in all layers */
+    int has_groups; /* all layers have them */
     size_t n_in, classes, widest;
     float high, scale;  /* of raw pixels: the code is (high - pixel) scale */
     double step, *tops; /* of the outputs, normalized */
@@ -112,8 +112,8 @@ static void make_task(void *data, size_t unused) {
     m->useful = 2 * screen->error < LFD_CODE_MOST * screen->step;
 }
 
-/* Of a layer's inputs: columns of other groups take as much room as a row's own. */
-enum { MOST_GROUPS = 4 };
+/* Of a layer's inputs and outputs: a row has as many places for columns of other parts as for its own. */
+enum { MOST_PARTS = 2 };
 
 /* In the time of a few hundred samples; so not for a screen that is of no use. */
 static linfdist_status group_layers(const linfdist_model *model, lfd_screen *screen) {
@@ -121,7 +121,7 @@ static linfdist_status group_layers(const linfdist_model *model, lfd_screen *scr
     for (int64_t i = 0; i < screen->layer_count && screen->has_groups; ++i) {
         coded_layer *layer = &screen->layers[i];
         if (!layer->rows) continue;
-        if (model->layers[i].spec.groups <= MOST_GROUPS)
+        if (model->layers[i].spec.groups <= MOST_PARTS)
             LFD_TRY(lfd_code_groups_create(model->context, layer->rows, &layer->groups));
         screen->has_groups = layer->groups != NULL;
     }
@@ -378,7 +378,7 @@ linfdist_status lfd_screen_run(const lfd_screen *screen, linfdist_context *conte
     if (s.lanes == 0) return LINFDIST_OK;
     s.blocks = cut_into(of->n, s.lanes);
     s.parts = (cut){s.blocks.count, 1, smaller(s.blocks.count, threads)};
-    s.scratch_of_part = 4 * array_size(&s) + s.lanes * row_size(screen);
+    s.scratch_of_part = 4 * array_size(&s) + (s.lanes > 1 ? s.lanes * row_size(screen) : 0);
     LFD_TRY(lfd_alloc(context, s.parts.count, s.scratch_of_part, "codes", &memory));
     s.scratch = memory;
     atomic_init(&s.terms, 0);

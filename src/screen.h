@@ -33,7 +33,7 @@ typedef struct lfd_screening {
     lfd_verdict *verdicts; /* n */
     size_t terms;          /* is set to those visited */
 } lfd_screening;
-/* A NULL screen decides nothing, nor does one that fails. */
+/* A NULL screen decides nothing, nor does a run that fails. */
 linfdist_status lfd_screen_run(const lfd_screen *screen, linfdist_context *context, lfd_screening *of);
 
 #endif

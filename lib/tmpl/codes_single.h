@@ -84,7 +84,7 @@ typedef struct open_block {
     uint8_t code[LFD_CODE_ROWS], group[LFD_CODE_GROUPS];
     uint64_t visitors[LFD_CODE_GROUPS];
 } open_block;
-_Static_assert(LFD_CODE_GROUPS == 1 << 8, "a byte numbers groups, and wraps around the ring");
+_Static_assert(LFD_CODE_GROUPS <= 1 << 8, "a byte numbers groups");
 
 LFD_INLINE const uint8_t *gaps_of(const lfd_code_groups *groups, size_t row, size_t group) {
     return groups->gaps + (row * groups->count + group) * LFD_CODE_PLACES;

@@ -66,7 +66,7 @@ static void describe_pruned(const bench_settings *s, certifying *dense, certifyi
     const visited found =
         count_visited(pruned->certifier, pruned->method, pruned->of->raw, pruned->of->count, pruned->batch, eps_raw);
     row_number(r, "faster_than_dense", both.ratio);
-    if (found.images > 0.0) {
+    if (found.terms > 0.0) {
         row_number(r, "visited", found.terms / found.all);
         row_number(r, "ns_per_visited", 1e9 * r->time.seconds / (double)pruned->batch / (found.terms / found.images));
         row_number(r, "undecided", found.undecided / found.images);

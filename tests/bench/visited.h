@@ -7,8 +7,8 @@
 #include <stdint.h>
 
 typedef struct visited {
-    double images;     /* 0 where no screen is used */
-    double terms, all; /* looked at; of the dense passes of the same images */
+    double images;
+    double terms, all; /* looked at, 0 where no screen is used; of the dense passes of the same images */
     double undecided;  /* images */
 } visited;
 

@@ -1,0 +1,263 @@
+/* Distance layers in codes: what their prepared forms hold, by slices and by groups; how far codes may be off; that one
+ * sample by groups has the codes of any; which columns are grouped. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../../src/code_groups.h"
+#include "../../src/codes.h"
+#include "net_support.h"
+
+static const char *const isas[] = {"ref", "avx2", "avx512"};
+
+static void *room(size_t count, size_t size) {
+    void *made = calloc(count + 1, size);
+    assert_non_null(made);
+    return made;
+}
+
+/* Ends of intervals, normalized, and their codes, complements after them, of one sample in all lanes. */
+typedef struct layer_ends {
+    double *upper, *lower;
+    uint8_t *upper_codes, *lower_codes;
+} layer_ends;
+
+/* The largest of 0, a - w and w - b of a row in real numbers. */
+static double distance(const lfd_dims *d, const double *a, const double *b, const float *w, size_t row) {
+    const size_t n = d->n_in / d->groups, first = row / (d->n_out / d->groups) * n;
+    double most = 0.0;
+    for (size_t i = 0; i < n; ++i) {
+        const double weight = (double)w[row * d->w_stride + i];
+        most = fmax(most, fmax(a[first + i] - weight, weight - b[first + i]));
+    }
+    return most;
+}
+
+/* Terms stand in the order of their gaps, and a slice knows the least that follows. */
+static void check_order(const lfd_code_rows *rows) {
+    for (size_t o = 0; o < rows->n_out; ++o)
+        for (size_t k = 0; k < rows->count; ++k) {
+            const lfd_code_slice *slice = &rows->slices[k * rows->n_out + o];
+            assert_true(k > 0 || slice->gap[0] == 0);
+            for (size_t i = 1; i < LFD_CODE_RANKS; ++i) assert_true(slice->gap[i - 1] <= slice->gap[i]);
+            assert_int_equal(slice->rest, k + 1 < rows->count ? slice[rows->n_out].gap[0] : LFD_CODE_MOST);
+            assert_true(slice->gap[LFD_CODE_RANKS - 1] <= slice->rest);
+        }
+}
+
+static size_t terms_of_row(const lfd_code_rows *rows, size_t o) {
+    size_t terms = 0;
+    for (size_t k = 0; k < rows->count; ++k)
+        for (size_t i = 0; i < LFD_CODE_RANKS; ++i) terms += rows->slices[k * rows->n_out + o].gap[i] < LFD_CODE_MOST;
+    return terms;
+}
+
+/* How many places of a row's group have gaps below a number, or up to it. */
+static size_t count_gaps(const uint8_t *gaps, int below) {
+    size_t count = 0;
+    for (size_t i = 0; i < LFD_CODE_PLACES; ++i) count += gaps[i] < below;
+    return count;
+}
+
+/* Heads are the least of their group, in order, and what they leave begins at rest. */
+static void check_heads(const lfd_code_heads *heads, size_t lane, const uint8_t *gaps) {
+    uint64_t places = 0;
+    for (size_t i = 0; i < LFD_CODE_HEADS; ++i) {
+        const uint8_t gap = heads->gap[i][lane], place = heads->place[i][lane];
+        assert_true(count_gaps(gaps, gap) <= i);
+        if (gap == LFD_CODE_MOST) continue;
+        assert_int_equal(gaps[place], gap);
+        assert_false(places >> place & 1);
+        places |= (uint64_t)1 << place;
+    }
+    const int rest = heads->rest[lane];
+    assert_true(count_gaps(gaps, rest) <= LFD_CODE_HEADS);
+    assert_true(rest == LFD_CODE_MOST || count_gaps(gaps, rest + 1) > LFD_CODE_HEADS);
+}
+
+/* Every term has one place, columns are not named twice, and rows that are none have no terms. */
+static void check_groups(const lfd_code_rows *rows, const lfd_code_groups *groups) {
+    const size_t places = groups->count * LFD_CODE_PLACES;
+    size_t *place_of = room(2 * rows->n_in, sizeof *place_of), named = 0;
+    for (size_t i = 0; i < places; ++i)
+        if (groups->column[i] != 0 || place_of[0] == 0) place_of[groups->column[i]] = i + 1;
+    for (size_t i = 0; i < 2 * rows->n_in; ++i) named += place_of[i] != 0;
+    assert_true(named + LFD_CODE_PLACES > places);
+    for (size_t o = 0; o < (rows->n_out + LFD_CODE_ROWS - 1) / LFD_CODE_ROWS * LFD_CODE_ROWS; ++o) {
+        const uint8_t *gaps = groups->gaps + o * places;
+        size_t terms = 0;
+        for (size_t g = 0; g < groups->count; ++g) {
+            terms += count_gaps(gaps + g * LFD_CODE_PLACES, LFD_CODE_MOST);
+            check_heads(&groups->heads[o / LFD_CODE_ROWS * groups->count + g], o % LFD_CODE_ROWS,
+                        gaps + g * LFD_CODE_PLACES);
+        }
+        assert_int_equal(terms, o < rows->n_out ? terms_of_row(rows, o) : 0);
+        assert_int_equal(groups->floor[o], o < rows->n_out ? rows->slices[o].floor : 0);
+        for (size_t k = 0; k < rows->count && o < rows->n_out; ++k)
+            for (size_t i = 0; i < LFD_CODE_RANKS; ++i) {
+                const lfd_code_slice *slice = &rows->slices[k * rows->n_out + o];
+                if (slice->gap[i] < LFD_CODE_MOST)
+                    assert_int_equal(gaps[place_of[slice->column[i]] - 1], slice->gap[i]);
+            }
+    }
+    free(place_of);
+}
+
+static uint8_t *code_column(uint8_t *codes, size_t column) {
+    return codes + column * LFD_CODE_LANES;
+}
+
+static layer_ends make_ends(const double *tops, size_t n, double step, uint64_t *seed) {
+    layer_ends e = {room(n, sizeof(double)), room(n, sizeof(double)), room(2 * n, LFD_CODE_LANES),
+                    room(2 * n, LFD_CODE_LANES)};
+    for (size_t i = 0; i < n; ++i) {
+        const double a = 127.5 * (1.0 + (double)test_number(seed)), b = 127.5 * (1.0 + (double)test_number(seed));
+        const double upper = fmin(a, b), lower = i % 3 ? fmax(a, b) : upper, code[2] = {rint(upper), rint(lower)};
+        e.upper[i] = tops[i] - step * upper;
+        e.lower[i] = tops[i] - step * lower;
+        memset(code_column(e.upper_codes, i), (int)code[0], LFD_CODE_LANES);
+        memset(code_column(e.lower_codes, i), (int)code[1], LFD_CODE_LANES);
+        memset(code_column(e.upper_codes, n + i), 255 - (int)code[1], LFD_CODE_LANES);
+        memset(code_column(e.lower_codes, n + i), 255 - (int)code[0], LFD_CODE_LANES);
+    }
+    return e;
+}
+
+static void free_ends(layer_ends *e) {
+    free(e->upper);
+    free(e->lower);
+    free(e->upper_codes);
+    free(e->lower_codes);
+}
+
+/* One sample by groups has the codes of every lane. */
+static void check_single(linfdist_context *context, const lfd_code_rows *rows, const lfd_code_groups *groups,
+                         const uint8_t *x, const uint8_t *y) {
+    uint8_t *single = room(2 * (rows->n_in + rows->n_out), 1), *to = single + 2 * rows->n_in;
+    for (size_t i = 0; i < 2 * rows->n_in; ++i) single[i] = x[i * LFD_CODE_LANES];
+    (void)context->kernels->codes_single(groups, single, to, to + rows->n_out);
+    for (size_t o = 0; o < 2 * rows->n_out; ++o) assert_int_equal(to[o], y[o * LFD_CODE_LANES]);
+    free(single);
+}
+
+/* Inputs that their codes miss by half a step at most lead to bounds that theirs miss by a step at most, and some by
+ * almost as much. */
+static void check_layer(linfdist_context *context, size_t n_in, size_t n_out, size_t groups, float spread) {
+    const lfd_dims d = {1, n_in, n_out, groups, n_in, n_in / groups, n_out};
+    const double step = 0.01;
+    float *w = room(n_out * d.w_stride, sizeof *w);
+    double *tops = room(n_in + n_out, sizeof *tops), worst = 0.0;
+    uint8_t *y = room(2 * n_out, LFD_CODE_LANES);
+    lfd_code_rows *coded = NULL;
+    lfd_code_groups *grouped = NULL;
+    uint64_t seed = n_in + n_out;
+    for (size_t i = 0; i < n_out * d.w_stride; ++i) w[i] = spread * test_number(&seed);
+    for (size_t i = 0; i < n_in; ++i) tops[i] = 1.275 + 0.2 * (double)test_number(&seed);
+    layer_ends e = make_ends(tops, n_in, step, &seed);
+    OK(lfd_codes_create(context, &d, w, step, tops, tops + n_in, &coded));
+    check_order(coded);
+    OK(lfd_code_groups_create(context, coded, &grouped));
+    check_groups(coded, grouped);
+    for (int upper = 0; upper < 2; ++upper) {
+        const double *a = upper ? e.upper : e.lower, *b = upper ? e.lower : e.upper;
+        (void)context->kernels->codes_forward(coded, LFD_CODE_LANES, upper ? e.upper_codes : e.lower_codes, y,
+                                              code_column(y, n_out));
+        check_single(context, coded, grouped, upper ? e.upper_codes : e.lower_codes, y);
+        for (size_t o = 0; o < n_out; ++o) {
+            const double code = y[o * LFD_CODE_LANES];
+            const double error = fabs(tops[n_in + o] - step * code - distance(&d, a, b, w, o)) / step;
+            assert_true(error <= 1.0 + 1e-9);
+            worst = fmax(worst, error);
+        }
+    }
+    if (n_out > 100) assert_true(worst > 0.4);
+    lfd_code_groups_destroy(context, grouped);
+    lfd_codes_destroy(context, coded);
+    free_ends(&e);
+    free(w);
+    free(tops);
+    free(y);
+}
+
+static void test_layers(void **state) {
+    (void)state;
+    for (size_t isa = 0; isa < 3; ++isa) {
+        linfdist_context *context = context_of(isas[isa], 2);
+        for (float spread = 0.01f; context && spread < 1e4f; spread *= 10.0f) {
+            check_layer(context, 1, 1, 1, spread);
+            check_layer(context, 7, 130, 1, spread);
+            check_layer(context, 64, 65, 1, spread);
+            check_layer(context, 90, 300, 3, spread);
+            check_layer(context, 701, 33, 1, spread);
+        }
+        linfdist_context_destroy(context);
+    }
+}
+
+/* ---- groups ---- */
+
+/* A layer whose weights are far below all inputs but for those that counts names: their gaps are small. */
+typedef int counts_fn(size_t row, size_t input);
+
+static lfd_code_groups *group_layer(linfdist_context *context, size_t n_in, size_t n_out, counts_fn *counts) {
+    const lfd_dims d = {1, n_in, n_out, 1, n_in, n_in, n_out};
+    float *w = room(n_in * n_out, sizeof *w);
+    double *tops = room(n_in + n_out, sizeof *tops);
+    lfd_code_rows *rows = NULL;
+    lfd_code_groups *groups = NULL;
+    for (size_t i = 0; i < n_in; ++i) tops[i] = 2.55;
+    for (size_t o = 0; o < n_out; ++o)
+        for (size_t i = 0; i < n_in; ++i) w[o * n_in + i] = counts(o, i) ? -10.0f + 0.001f * (float)(i % 16) : -5.0f;
+    OK(lfd_codes_create(context, &d, w, 0.01, tops, tops + n_in, &rows));
+    OK(lfd_code_groups_create(context, rows, &groups));
+    lfd_codes_destroy(context, rows);
+    free(w);
+    free(tops);
+    return groups;
+}
+
+/* Two kinds of rows, each with half of all inputs, all among each other. */
+enum { INPUTS = 1024 };
+static int same_kind(size_t row, size_t input) {
+    return row % 2 == input * 77 % INPUTS / (INPUTS / 2);
+}
+
+/* Alike columns are found: a group has one kind. */
+static void test_alike_columns(void **state) {
+    linfdist_context *context = context_of("ref", 1);
+    (void)state;
+    lfd_code_groups *groups = group_layer(context, INPUTS, 200, same_kind);
+    assert_int_equal(groups->count, INPUTS / LFD_CODE_PLACES);
+    for (size_t i = 0; i < groups->count * LFD_CODE_PLACES; ++i) {
+        const size_t first = i / LFD_CODE_PLACES * LFD_CODE_PLACES;
+        for (size_t row = 0; row < 2; ++row)
+            assert_int_equal(same_kind(row, groups->column[i]), same_kind(row, groups->column[first]));
+    }
+    lfd_code_groups_destroy(context, groups);
+    linfdist_context_destroy(context);
+}
+
+static int any(size_t row, size_t input) {
+    return row + input + 1 > 0;
+}
+
+/* As many inputs as there may be places, and one more: each has two columns, of which the second never counts here. */
+static void test_most_inputs(void **state) {
+    const size_t most = LFD_CODE_GROUPS * LFD_CODE_PLACES / 2;
+    linfdist_context *context = context_of("ref", 1);
+    (void)state;
+    lfd_code_groups *groups = group_layer(context, most, 2, any);
+    assert_int_equal(groups->count, LFD_CODE_GROUPS / 2);
+    lfd_code_groups_destroy(context, groups);
+    assert_null(group_layer(context, most + 1, 2, any));
+    linfdist_context_destroy(context);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_layers),
+        cmocka_unit_test(test_alike_columns),
+        cmocka_unit_test(test_most_inputs),
+    };
+    return cmocka_run_group_tests_name("codes", tests, NULL, NULL);
+}
