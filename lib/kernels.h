@@ -144,7 +144,7 @@ typedef struct lfd_code_groups {
     size_t n_out, count;
     uint16_t *column;      /* count x LFD_CODE_PLACES */
     lfd_code_heads *heads; /* blocks of LFD_CODE_ROWS x count */
-    uint8_t *gaps;         /* rows of whole blocks x count x LFD_CODE_PLACES */
+    uint8_t *gaps;         /* n_out x count x LFD_CODE_PLACES */
     uint8_t *floor;        /* of whole blocks, as a slice's; 0 where no row is, which nothing is below */
 } lfd_code_groups;
 

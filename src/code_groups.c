@@ -122,9 +122,11 @@ typedef struct row_heads {
     uint8_t place[LFD_CODE_HEADS + 1], gap[LFD_CODE_HEADS + 1];
 } row_heads;
 
+static const row_heads no_heads = {{0}, {LFD_CODE_MOST, LFD_CODE_MOST, LFD_CODE_MOST, LFD_CODE_MOST, LFD_CODE_MOST}};
+_Static_assert(LFD_CODE_HEADS == 4, "no_heads has a gap for each, and the rest");
+
 static row_heads heads_of(const uint8_t *gaps) {
-    row_heads heads = {{0}, {0}};
-    memset(heads.gap, LFD_CODE_MOST, sizeof heads.gap);
+    row_heads heads = no_heads;
     for (size_t i = 0; i < LFD_CODE_PLACES; ++i) {
         if (gaps[i] >= heads.gap[LFD_CODE_HEADS]) continue;
         size_t at = LFD_CODE_HEADS;
@@ -138,29 +140,39 @@ static row_heads heads_of(const uint8_t *gaps) {
     return heads;
 }
 
-static void put_heads(lfd_code_heads *to, size_t lane, const row_heads *heads) {
+static void put_heads(lfd_code_groups *to, size_t row, size_t group, const row_heads *from) {
+    lfd_code_heads *heads = &to->heads[row / LFD_CODE_ROWS * to->count + group];
+    const size_t lane = row % LFD_CODE_ROWS;
     for (size_t i = 0; i < LFD_CODE_HEADS; ++i) {
-        to->place[i][lane] = heads->place[i];
-        to->gap[i][lane] = heads->gap[i];
+        heads->place[i][lane] = from->place[i];
+        heads->gap[i][lane] = from->gap[i];
     }
-    to->rest[lane] = heads->gap[LFD_CODE_HEADS];
+    heads->rest[lane] = from->gap[LFD_CODE_HEADS];
 }
 
 static void fill_row(const grouping *g, size_t row) {
     lfd_code_groups *to = g->groups;
     uint8_t *gaps = to->gaps + row * to->count * LFD_CODE_PLACES;
-    memset(gaps, LFD_CODE_MOST, to->count * LFD_CODE_PLACES);
-    for (size_t i = 0; i < g->used && row < to->n_out; ++i)
-        gaps[i] = (uint8_t)(LFD_CODE_MOST - g->near[g->columns[i].column * to->n_out + row]);
+    for (size_t i = 0; i < to->count * LFD_CODE_PLACES; ++i)
+        gaps[i] = (uint8_t)(LFD_CODE_MOST - (i < g->used ? g->near[g->columns[i].column * to->n_out + row] : 0));
     for (size_t group = 0; group < to->count; ++group) {
         const row_heads heads = heads_of(gaps + group * LFD_CODE_PLACES);
-        put_heads(&to->heads[row / LFD_CODE_ROWS * to->count + group], row % LFD_CODE_ROWS, &heads);
+        put_heads(to, row, group, &heads);
     }
-    to->floor[row] = row < to->n_out ? g->rows->slices[row].floor : 0;
+    to->floor[row] = g->rows->slices[row].floor;
 }
 
 static void fill_block(void *data, size_t block) {
-    for (size_t r = 0; r < LFD_CODE_ROWS; ++r) fill_row(data, block * LFD_CODE_ROWS + r);
+    const grouping *g = data;
+    lfd_code_groups *to = g->groups;
+    for (size_t row = block * LFD_CODE_ROWS; row < (block + 1) * LFD_CODE_ROWS; ++row) {
+        if (row < to->n_out) {
+            fill_row(g, row);
+            continue;
+        }
+        for (size_t group = 0; group < to->count; ++group) put_heads(to, row, group, &no_heads);
+        to->floor[row] = 0;
+    }
 }
 
 static size_t blocks_of(const lfd_code_groups *groups) {
@@ -174,7 +186,7 @@ static linfdist_status allocate(const linfdist_context *context, lfd_code_groups
     to->column = memory;
     LFD_TRY(lfd_alloc(context, blocks * to->count, sizeof *to->heads, "codes of weights", &memory));
     to->heads = memory;
-    LFD_TRY(lfd_alloc(context, blocks * LFD_CODE_ROWS, places, "codes of weights", &memory));
+    LFD_TRY(lfd_alloc(context, to->n_out, places, "codes of weights", &memory));
     to->gaps = memory;
     LFD_TRY(lfd_alloc(context, blocks, LFD_CODE_ROWS, "codes of weights", &memory));
     to->floor = memory;

@@ -198,7 +198,7 @@ static grouped_case make_grouped(const kernel_case *c) {
     const size_t blocks = (n_out + LFD_CODE_ROWS - 1) / LFD_CODE_ROWS;
     grouped_case r = {.column = bytes_make(places * sizeof(uint16_t), c->at_end),
                       .heads = bytes_make(blocks * count * sizeof(lfd_code_heads), c->at_end),
-                      .gaps = bytes_make(blocks * LFD_CODE_ROWS * places, c->at_end),
+                      .gaps = bytes_make(n_out * places, c->at_end),
                       .floor = bytes_make(blocks * LFD_CODE_ROWS, c->at_end),
                       .x = bytes_make(columns, c->at_end)};
     r.groups = (lfd_code_groups){.n_out = n_out,

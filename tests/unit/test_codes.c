@@ -75,7 +75,16 @@ static void check_heads(const lfd_code_heads *heads, size_t lane, const uint8_t 
     assert_true(rest == LFD_CODE_MOST || count_gaps(gaps, rest + 1) > LFD_CODE_HEADS);
 }
 
-/* Every term has one place, columns are not named twice, and rows that are none have no terms. */
+static void check_lanes_without_rows(const lfd_code_groups *groups) {
+    for (size_t o = groups->n_out; o % LFD_CODE_ROWS; ++o) {
+        assert_int_equal(groups->floor[o], 0);
+        for (size_t g = 0; g < groups->count; ++g)
+            assert_int_equal(groups->heads[o / LFD_CODE_ROWS * groups->count + g].rest[o % LFD_CODE_ROWS],
+                             LFD_CODE_MOST);
+    }
+}
+
+/* Every term has one place, and columns are not named twice. */
 static void check_groups(const lfd_code_rows *rows, const lfd_code_groups *groups) {
     const size_t places = groups->count * LFD_CODE_PLACES;
     size_t *place_of = room(2 * rows->n_in, sizeof *place_of), named = 0;
@@ -83,7 +92,7 @@ static void check_groups(const lfd_code_rows *rows, const lfd_code_groups *group
         if (groups->column[i] != 0 || place_of[0] == 0) place_of[groups->column[i]] = i + 1;
     for (size_t i = 0; i < 2 * rows->n_in; ++i) named += place_of[i] != 0;
     assert_true(named + LFD_CODE_PLACES > places);
-    for (size_t o = 0; o < (rows->n_out + LFD_CODE_ROWS - 1) / LFD_CODE_ROWS * LFD_CODE_ROWS; ++o) {
+    for (size_t o = 0; o < rows->n_out; ++o) {
         const uint8_t *gaps = groups->gaps + o * places;
         size_t terms = 0;
         for (size_t g = 0; g < groups->count; ++g) {
@@ -91,15 +100,16 @@ static void check_groups(const lfd_code_rows *rows, const lfd_code_groups *group
             check_heads(&groups->heads[o / LFD_CODE_ROWS * groups->count + g], o % LFD_CODE_ROWS,
                         gaps + g * LFD_CODE_PLACES);
         }
-        assert_int_equal(terms, o < rows->n_out ? terms_of_row(rows, o) : 0);
-        assert_int_equal(groups->floor[o], o < rows->n_out ? rows->slices[o].floor : 0);
-        for (size_t k = 0; k < rows->count && o < rows->n_out; ++k)
+        assert_int_equal(terms, terms_of_row(rows, o));
+        assert_int_equal(groups->floor[o], rows->slices[o].floor);
+        for (size_t k = 0; k < rows->count; ++k)
             for (size_t i = 0; i < LFD_CODE_RANKS; ++i) {
                 const lfd_code_slice *slice = &rows->slices[k * rows->n_out + o];
                 if (slice->gap[i] < LFD_CODE_MOST)
                     assert_int_equal(gaps[place_of[slice->column[i]] - 1], slice->gap[i]);
             }
     }
+    check_lanes_without_rows(groups);
     free(place_of);
 }
 
