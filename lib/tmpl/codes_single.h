@@ -80,7 +80,7 @@ static void take_heads(const placed_codes *x, const lfd_code_heads *heads, vb le
 /* A block of rows on its way: their codes so far, and the groups that rows still visit, one bit for each. A group
  * leaves the ring for each row, and comes back while there are others: no branch has to guess how many. */
 typedef struct open_block {
-    size_t row, begin, end;
+    size_t row, end; /* of the ring; it begins at 0 */
     uint8_t code[LFD_CODE_ROWS], group[LFD_CODE_GROUPS];
     uint64_t visitors[LFD_CODE_GROUPS];
 } open_block;
@@ -95,26 +95,27 @@ LFD_INLINE void fetch_gaps(const placed_codes *x, const open_block *of, size_t g
     __builtin_prefetch(gaps_of(x->groups, of->row + (size_t)__builtin_ctzll(visitors), group));
 }
 
-/* If there are any. */
-LFD_INLINE void add_visitors(open_block *to, size_t group, uint64_t visitors) {
-    to->visitors[to->end % LFD_CODE_GROUPS] = visitors;
-    to->group[to->end % LFD_CODE_GROUPS] = (uint8_t)group;
-    to->end += visitors != 0;
+/* If there are any. Returns where the ring ends then. */
+LFD_INLINE size_t add_visitors(open_block *to, size_t end, size_t group, uint64_t visitors) {
+    to->visitors[end % LFD_CODE_GROUPS] = visitors;
+    to->group[end % LFD_CODE_GROUPS] = (uint8_t)group;
+    return end + (visitors != 0);
 }
 
 /* Lists the groups in which a row can have a term below least, and fetches what their first visitors will read. */
 static void open_groups(const placed_codes *x, const lfd_code_heads *heads, const vb least[ROW_VECTORS],
                         open_block *to) {
-    to->begin = to->end = 0;
+    size_t end = 0;
     for (size_t g = 0; g < x->groups->count; ++g) {
         uint64_t visitors = 0;
         for (size_t v = 0; v < ROW_VECTORS; ++v) {
             const vb bounds = vb_add_up_to_255(vb_load(heads[g].rest + v * BYTES), vb_set(x->least[g]));
             visitors |= vb_bits_below(bounds, least[v]) << v * BYTES % 64;
         }
-        add_visitors(to, g, visitors);
+        end = add_visitors(to, end, g, visitors);
     }
-    for (size_t i = 0; i < to->end; ++i) fetch_gaps(x, to, to->group[i], to->visitors[i]);
+    to->end = end;
+    for (size_t i = 0; i < end; ++i) fetch_gaps(x, to, to->group[i], to->visitors[i]);
 }
 
 /* The heads of rows from row on. */
@@ -139,15 +140,16 @@ LFD_INLINE uint8_t visit_group(const placed_codes *x, size_t row, size_t group) 
 
 /* Returns how many. */
 static size_t make_visits(const placed_codes *x, open_block *of) {
-    while (of->begin < of->end) {
-        const uint64_t visitors = of->visitors[of->begin % LFD_CODE_GROUPS], others = visitors & (visitors - 1);
-        const size_t group = of->group[of->begin++ % LFD_CODE_GROUPS], row = (size_t)__builtin_ctzll(visitors);
+    size_t begin = 0, end = of->end; /* not in memory, which codes might alias */
+    for (; begin < end; ++begin) {
+        const uint64_t visitors = of->visitors[begin % LFD_CODE_GROUPS], others = visitors & (visitors - 1);
+        const size_t group = of->group[begin % LFD_CODE_GROUPS], row = (size_t)__builtin_ctzll(visitors);
         fetch_gaps(x, of, group, others ? others : visitors); /* at no cost where it is here */
         const uint8_t least = visit_group(x, of->row + row, group);
         of->code[row] = least < of->code[row] ? least : of->code[row];
-        add_visitors(of, group, others);
+        end = add_visitors(of, end, group, others);
     }
-    return of->begin;
+    return begin;
 }
 
 /* Returns the groups visited. */
