@@ -361,11 +361,20 @@ static void part_task(void *data, size_t part) {
 enum { SINGLES = 2 };        /* so many samples pass one by one */
 enum { LEAST_OF_BLOCK = 3 }; /* so many are worth a block */
 
+enum { CLEAR_OF_ERROR = 8 }; /* a margin's threshold is so many times an output's error before single samples pass */
+
+/* Near 0 too many samples remain undecided for what floats take for one value. Bounds cost them more. */
+static int singles_pay(const lfd_screen *screen, const lfd_screening *of) {
+    const double threshold = 2.0 * of->eps_raw / of->units->std;
+    return screen->has_groups &&
+           (of->method == LINFDIST_METHOD_INTERVAL || threshold >= CLEAR_OF_ERROR * screen->error);
+}
+
 /* Of a block; 0: none. */
-static size_t lanes_for(const lfd_screen *screen, size_t n, size_t threads) {
-    if (n <= SINGLES * threads && screen->has_groups) return 1;
-    if (n < LEAST_OF_BLOCK) return 0;
-    return n <= LFD_CODE_FEW_LANES * threads ? LFD_CODE_FEW_LANES : LFD_CODE_LANES;
+static size_t lanes_for(const lfd_screen *screen, const lfd_screening *of, size_t threads) {
+    if (of->n <= SINGLES * threads && singles_pay(screen, of)) return 1;
+    if (of->n < LEAST_OF_BLOCK) return 0;
+    return of->n <= LFD_CODE_FEW_LANES * threads ? LFD_CODE_FEW_LANES : LFD_CODE_LANES;
 }
 
 linfdist_status lfd_screen_run(const lfd_screen *screen, linfdist_context *context, lfd_screening *of) {
@@ -374,7 +383,7 @@ linfdist_status lfd_screen_run(const lfd_screen *screen, linfdist_context *conte
     const size_t threads = (size_t)context->threads;
     of->terms = 0;
     for (size_t i = 0; i < of->n; ++i) of->verdicts[i].certified = LFD_UNDECIDED;
-    s.lanes = screen ? lanes_for(screen, of->n, threads) : 0;
+    s.lanes = screen ? lanes_for(screen, of, threads) : 0;
     if (s.lanes == 0) return LINFDIST_OK;
     s.blocks = cut_into(of->n, s.lanes);
     s.parts = (cut){s.blocks.count, 1, smaller(s.blocks.count, threads)};

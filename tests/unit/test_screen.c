@@ -157,6 +157,10 @@ static void free_pair(pair *p) {
     free(p->x);
 }
 
+static double width_of(const pair *p) {
+    return p->screened->snapshot->statistics.high - p->screened->snapshot->statistics.low;
+}
+
 static void compare(const pair *p, int32_t method, double eps) {
     answers *want = room(2, sizeof *want), *got = want + 1;
     for (int64_t n = 1; n <= SAMPLES; n = n < 4     ? n + 1
@@ -169,7 +173,10 @@ static void compare(const pair *p, int32_t method, double eps) {
         ask(p->screened, method, p->x, n, eps, got);
         assert_memory_equal(want, got, sizeof *want);
         (void)count_decided(p->screened, method, p->x, (size_t)n, eps, want);
-        assert_true(terms_of_last_call >= (size_t)n * (96 + 70 + CLASSES)); /* one for each output */
+        if (terms_of_last_call == 0) /* too near 0 for single samples */
+            assert_true(method == MARGIN && n <= 2 * p->screened->context->threads && eps < 0.1 * width_of(p));
+        else
+            assert_true(terms_of_last_call >= (size_t)n * (96 + 70 + CLASSES)); /* one for each output */
     }
     free(want);
 }
@@ -319,10 +326,21 @@ static size_t check_radius(const pair *p, int32_t method, const float *x, double
         ask(p->exact, method, x, 1, eps, &want);
         const size_t decided = count_decided(p->screened, method, x, 1, eps, &want);
         /* Bounds move less than twice the radius where pixels meet the ends of the valid range. */
-        if (fabs(far[k]) == 2.0 && method == MARGIN) assert_int_equal(decided, 1);
+        if (fabs(far[k]) == 2.0 && method == MARGIN && eps > 4.2 * error) assert_int_equal(decided, 1);
         doubtful += fabs(far[k]) < 1e-2 && !decided;
     }
     return doubtful;
+}
+
+/* Single samples pass codes by the margin where its threshold is clear of their error, and by intervals always. */
+static void check_singles(const pair *p, int32_t method, double error) {
+    static const double times[] = {0.0, 3.5, 4.5};
+    answers want;
+    for (size_t k = 0; k < sizeof times / sizeof *times; ++k) {
+        ask(p->exact, method, p->x, 1, times[k] * error, &want);
+        (void)count_decided(p->screened, method, p->x, 1, times[k] * error, &want);
+        assert_int_equal(terms_of_last_call > 0, method == INTERVAL || times[k] > 4.0);
+    }
 }
 
 static void check_radii(const pair *p, int32_t method, int layers) {
@@ -330,9 +348,10 @@ static void check_radii(const pair *p, int32_t method, int layers) {
     int32_t predicted[SAMPLES];
     const double error = error_of_codes(layers);
     size_t turning = 0, doubtful = 0;
+    check_singles(p, method, error);
     OK(linfdist_certify(p->exact, method, p->x, N_IN, SAMPLES, predicted, margin, radius));
     for (size_t i = 0; i < SAMPLES; ++i) {
-        if ((double)radius[i] < 4 * error || (double)radius[i] > 0.5) continue;
+        if ((double)radius[i] < 4.5 * error || (double)radius[i] > 0.5) continue;
         ++turning;
         doubtful += check_radius(p, method, p->x + i * N_IN, (double)radius[i], error);
     }
