@@ -20,8 +20,10 @@ LFD_INLINE uint8_t least_of_group(const vb codes[GROUP_VECTORS]) {
 
 static void place_codes(placed_codes *to, const lfd_code_groups *groups, const uint8_t *x) {
     to->groups = groups;
-    for (size_t i = 0; i < groups->count * LFD_CODE_PLACES; i += BLOCK_BYTES) LFD_UNROLL
-    for (size_t k = i; k < i + BLOCK_BYTES; ++k) to->code[k] = x[groups->column[k]];
+    for (size_t i = 0; i < groups->count * LFD_CODE_PLACES; i += BLOCK_BYTES) {
+        LFD_UNROLL
+        for (size_t k = i; k < i + BLOCK_BYTES; ++k) to->code[k] = x[groups->column[k]];
+    }
     for (size_t g = 0; g < groups->count; ++g) {
         vb codes[GROUP_VECTORS];
         for (size_t v = 0; v < GROUP_VECTORS; ++v) codes[v] = vb_load(to->code + g * LFD_CODE_PLACES + v * BYTES);
