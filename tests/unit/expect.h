@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -44,6 +45,13 @@ static inline linfdist_context *make_context(int32_t threads, const char *isa) {
 static inline linfdist_context *context_of(const char *isa, int32_t threads) {
     linfdist_context *context = NULL;
     return try_context(threads, isa, &context) == LINFDIST_OK ? context : NULL;
+}
+
+/* Zeros, never NULL. */
+static inline void *room(size_t count, size_t size) {
+    void *made = calloc(count + 1, size);
+    assert_non_null(made);
+    return made;
 }
 
 /* A congruential generator of the tests' own: numbers in [-1, 1). */

@@ -10,12 +10,6 @@
 
 static const char *const isas[] = {"ref", "avx2", "avx512"};
 
-static void *room(size_t count, size_t size) {
-    void *made = calloc(count + 1, size);
-    assert_non_null(made);
-    return made;
-}
-
 /* Ends of intervals, normalized, and their codes, complements after them, of one sample in all lanes. */
 typedef struct layer_ends {
     double *upper, *lower;

@@ -17,12 +17,6 @@ enum { MARGIN = LINFDIST_METHOD_MARGIN, INTERVAL = LINFDIST_METHOD_INTERVAL };
 static const double means[CHANNELS] = {0.25, -0.375}, std_of_pixels = 0.375, low = -0.5, high = 0.75;
 static const char *const isas[] = {"ref", "avx2", "avx512"};
 
-static void *room(size_t count, size_t size) {
-    void *made = calloc(count + 1, size);
-    assert_non_null(made);
-    return made;
-}
-
 /* ---- verdicts ---- */
 
 static void set_statistics(linfdist_model *model) {
