@@ -126,26 +126,32 @@ typedef struct lfd_code_rows {
     lfd_code_slice *slices; /* count x n_out, the first in order; the last of a row has rest LFD_CODE_MOST */
 } lfd_code_rows;
 
-/* The same terms by groups of columns that are alike, for one sample. Each row has its first terms of each group side
- * by side with other rows', and behind them all of the group's together: few of those can still win. */
+/* The same terms for one sample: rows of w side by side, as lanes, and columns in groups, of which a row has few in
+ * any. The terms of a block of rows come in turns, at most one of each row in a turn, all of one group. */
 enum { LFD_CODE_PLACES = 64 };  /* columns of a group */
 enum { LFD_CODE_GROUPS = 256 }; /* at most */
-enum { LFD_CODE_ROWS = 64 };    /* rows of w side by side */
-enum { LFD_CODE_HEADS = 4 };    /* first terms of a row in a group */
+enum { LFD_CODE_ROWS = 64 };    /* rows of a block */
+enum { LFD_CODE_TURNS = 16 };   /* of a round */
 
-/* Of one group. */
-typedef struct lfd_code_heads {
-    uint8_t place[LFD_CODE_HEADS][LFD_CODE_ROWS]; /* in the group */
-    uint8_t gap[LFD_CODE_HEADS][LFD_CODE_ROWS];   /* the least first */
-    uint8_t rest[LFD_CODE_ROWS];                  /* the least gap of all others */
-} lfd_code_heads;                                 /* gaps and rest are LFD_CODE_MOST where no term or no row is */
+typedef struct lfd_code_turn {
+    uint8_t place[LFD_CODE_ROWS]; /* in the group */
+    uint8_t gap[LFD_CODE_ROWS];   /* LFD_CODE_MOST where no term or no row is */
+} lfd_code_turn;
+
+/* In the order in which they are read, so that memory streams. */
+typedef struct lfd_code_round {
+    uint8_t group[LFD_CODE_TURNS], unused[64 - LFD_CODE_TURNS];
+    lfd_code_turn turn[LFD_CODE_TURNS];
+    uint8_t rest[LFD_CODE_ROWS]; /* the least gap of a row that follows, LFD_CODE_MOST where none does */
+} lfd_code_round;
+_Static_assert(sizeof(lfd_code_round) % 64 == 0, "a round is whole cache lines");
 
 typedef struct lfd_code_groups {
     size_t n_out, count;
-    uint16_t *column;      /* count x LFD_CODE_PLACES */
-    lfd_code_heads *heads; /* blocks of LFD_CODE_ROWS x count */
-    uint8_t *gaps;         /* n_out x count x LFD_CODE_PLACES */
-    uint8_t *floor;        /* of whole blocks, as a slice's; 0 where no row is, which nothing is below */
+    uint16_t *column;       /* count x LFD_CODE_PLACES */
+    size_t *begin;          /* of each block's rounds, the last of which has no rest */
+    lfd_code_round *rounds; /* of all blocks */
+    uint8_t *floor;         /* of whole blocks, as a slice's; 0 where no row is, which nothing is below */
 } lfd_code_groups;
 
 /* kernels.def lists the kernels, one line each; here it becomes the table. */

@@ -5,225 +5,272 @@
 
 #include "cut.h"
 
-enum { COMPARED_ROWS = 1024 }; /* by which columns are alike */
-enum { ITERATIONS = 2 };       /* of a power iteration that begins with a column; more of them find nothing better */
+/* A column, and how many terms it has. */
+typedef struct counted_column {
+    size_t column, terms;
+} counted_column;
 
-/* A column and where it lies along the direction in which its group's columns differ most. */
-typedef struct ranked_column {
-    int64_t along;
-    size_t column;
-} ranked_column;
+/* A turn of a block, and how near its terms are: LFD_CODE_MOST - gap, all rows' together. */
+typedef struct near_turn {
+    size_t turn, near;
+} near_turn;
 
 typedef struct grouping {
     const lfd_code_rows *rows;
     lfd_code_groups *groups;
-    uint8_t *near;          /* columns x rows: LFD_CODE_MOST - gap, 0 where no term is */
-    ranked_column *columns; /* those that count in any row */
-    size_t used;
+    counted_column *columns; /* the most terms first */
+    size_t used, terms;      /* columns with any; of all of them */
+    size_t *end;             /* of each column's rows */
+    uint32_t *rows_of;       /* each column's */
+    uint16_t *place_of;      /* each column's, counted through all groups */
+    uint8_t *shared;         /* rows x groups: how many terms */
+    near_turn *turns;        /* a block's, the nearest first */
+    size_t *order_of;        /* where each turn of the block stands among them */
 } grouping;
 
-static size_t columns_of(const grouping *g) {
-    return 2 * g->rows->n_in;
+static size_t columns_of(const lfd_code_rows *rows) {
+    return 2 * rows->n_in;
 }
 
-static void near_of_row(void *data, size_t row) {
-    const grouping *g = data;
-    const lfd_code_rows *rows = g->rows;
-    for (size_t k = 0; k < rows->count; ++k) {
-        const lfd_code_slice *slice = &rows->slices[k * rows->n_out + row];
-        for (size_t i = 0; i < LFD_CODE_RANKS && slice->gap[i] < LFD_CODE_MOST; ++i)
-            g->near[slice->column[i] * rows->n_out + row] = (uint8_t)(LFD_CODE_MOST - slice->gap[i]);
+static size_t blocks_of(const lfd_code_rows *rows) {
+    return (rows->n_out + LFD_CODE_ROWS - 1) / LFD_CODE_ROWS;
+}
+
+/* ---- terms of rows and of columns ---- */
+
+typedef struct term {
+    size_t column;
+    uint8_t gap;
+} term;
+
+/* The k-th of a row, the least gaps first. Returns whether there is one. */
+static int get_term(const lfd_code_rows *rows, size_t row, size_t k, term *to) {
+    if (k / LFD_CODE_RANKS >= rows->count) return 0;
+    const lfd_code_slice *slice = &rows->slices[k / LFD_CODE_RANKS * rows->n_out + row];
+    *to = (term){slice->column[k % LFD_CODE_RANKS], slice->gap[k % LFD_CODE_RANKS]};
+    return to->gap < LFD_CODE_MOST;
+}
+
+static void count_terms(grouping *g) {
+    term t;
+    for (size_t i = 0; i < columns_of(g->rows); ++i) g->columns[i] = (counted_column){i, 0};
+    for (size_t r = 0; r < g->rows->n_out; ++r)
+        for (size_t k = 0; get_term(g->rows, r, k, &t); ++k, ++g->terms) ++g->columns[t.column].terms;
+    for (size_t i = 0; i < columns_of(g->rows); ++i) g->used += g->columns[i].terms > 0;
+}
+
+static void list_rows(grouping *g) {
+    size_t end = 0;
+    term t;
+    for (size_t i = 0; i < columns_of(g->rows); ++i) {
+        g->end[i] = end;
+        end += g->columns[i].terms;
     }
+    for (size_t r = 0; r < g->rows->n_out; ++r)
+        for (size_t k = 0; get_term(g->rows, r, k, &t); ++k) g->rows_of[g->end[t.column]++] = (uint32_t)r;
 }
 
-static void find_used(grouping *g) {
-    const size_t rows = g->rows->n_out;
-    for (size_t i = 0; i < columns_of(g); ++i) {
-        size_t r = 0;
-        while (r < rows && !g->near[i * rows + r]) ++r;
-        if (r < rows) g->columns[g->used++].column = i;
-    }
-}
+/* ---- groups ---- */
 
-/* ---- columns that are alike ---- */
-
-/* Rows of w as coordinates of columns, and a direction among them. */
-typedef struct direction {
-    size_t rows;
-    int32_t sums[COMPARED_ROWS];
-    int16_t part[COMPARED_ROWS]; /* at most 127 */
-} direction;
-
-static int32_t along(const direction *d, const uint8_t *near) {
-    int32_t sum = 0;
-    for (size_t r = 0; r < d->rows; ++r) sum += near[r] * d->part[r];
-    return sum;
-}
-
-static int64_t largest_along(const ranked_column *columns, size_t count) {
-    int64_t most = 1;
-    for (size_t i = 0; i < count; ++i) {
-        const int64_t magnitude = llabs(columns[i].along);
-        most = magnitude > most ? magnitude : most;
-    }
-    return most;
-}
-
-/* Around their mean. */
-static void place_columns(const grouping *g, const direction *d, ranked_column *columns, size_t count) {
-    int64_t sum = 0;
-    for (size_t i = 0; i < count; ++i) {
-        columns[i].along = along(d, g->near + columns[i].column * g->rows->n_out);
-        sum += columns[i].along;
-    }
-    for (size_t i = 0; i < count; ++i) columns[i].along -= sum / (int64_t)count;
-}
-
-/* The columns' sum, each as often as it is far along. */
-static void turn(const grouping *g, direction *d, const ranked_column *columns, size_t count) {
-    const int64_t most = largest_along(columns, count);
-    int32_t largest = 1;
-    for (size_t r = 0; r < d->rows; ++r) d->sums[r] = 0;
-    for (size_t i = 0; i < count; ++i) {
-        const uint8_t *near = g->near + columns[i].column * g->rows->n_out;
-        const int16_t part = (int16_t)(columns[i].along * 127 / most);
-        for (size_t r = 0; r < d->rows; ++r) d->sums[r] += part * near[r];
-    }
-    for (size_t r = 0; r < d->rows; ++r) largest = abs(d->sums[r]) > largest ? abs(d->sums[r]) : largest;
-    for (size_t r = 0; r < d->rows; ++r) d->part[r] = (int16_t)((int64_t)d->sums[r] * 127 / largest);
-}
-
-static int compare_columns(const void *a, const void *b) {
-    const ranked_column *left = a, *right = b;
-    if (left->along != right->along) return left->along < right->along ? -1 : 1;
+static int more_terms(const void *a, const void *b) {
+    const counted_column *left = a, *right = b;
+    if (left->terms != right->terms) return left->terms > right->terms ? -1 : 1;
     return left->column < right->column ? -1 : left->column > right->column;
 }
 
-/* So that the columns of each LFD_CODE_PLACES are alike: halves along the direction in which they differ most. */
-static void order_columns(const grouping *g, direction *d, ranked_column *columns, size_t count) {
-    const size_t groups = (count + LFD_CODE_PLACES - 1) / LFD_CODE_PLACES, half = (groups + 1) / 2 * LFD_CODE_PLACES;
-    if (groups <= 1) return;
-    const uint8_t *start = g->near + columns[0].column * g->rows->n_out;
-    for (size_t r = 0; r < d->rows; ++r) d->part[r] = start[r] / 2;
-    place_columns(g, d, columns, count);
-    for (size_t i = 0; i < ITERATIONS; ++i) {
-        turn(g, d, columns, count);
-        place_columns(g, d, columns, count);
+/* The one in which the column's rows have the fewest terms yet, of those with room: terms of a row in different groups
+ * need fewer turns. */
+static size_t best_group(const grouping *g, const uint8_t *filled, const uint32_t *rows, size_t row_count) {
+    const size_t count = g->groups->count;
+    uint32_t met[LFD_CODE_GROUPS] = {0};
+    size_t best = count;
+    for (size_t k = 0; k < row_count; ++k)
+        for (size_t j = 0; j < count; ++j) met[j] += g->shared[rows[k] * count + j];
+    for (size_t j = 0; j < count; ++j)
+        if (filled[j] < LFD_CODE_PLACES && (best == count || met[j] < met[best])) best = j;
+    return best;
+}
+
+/* Columns with many terms choose first. */
+static void deal_columns(const grouping *g) {
+    lfd_code_groups *to = g->groups;
+    uint8_t filled[LFD_CODE_GROUPS] = {0};
+    qsort(g->columns, columns_of(g->rows), sizeof *g->columns, more_terms);
+    for (size_t i = 0; i < g->used; ++i) {
+        const size_t column = g->columns[i].column, terms = g->columns[i].terms;
+        const uint32_t *rows = g->rows_of + g->end[column] - terms;
+        const size_t group = best_group(g, filled, rows, terms), place = group * LFD_CODE_PLACES + filled[group]++;
+        to->column[place] = (uint16_t)column;
+        g->place_of[column] = (uint16_t)place;
+        for (size_t k = 0; k < terms; ++k) ++g->shared[rows[k] * to->count + group];
     }
-    qsort(columns, count, sizeof *columns, compare_columns);
-    order_columns(g, d, columns, half);
-    order_columns(g, d, columns + half, count - half);
+}
+
+/* ---- blocks ---- */
+
+/* A group has as many turns in a block as a row has terms in it at most. first: where each group's begin before they
+ * are ordered. Returns how many all are. */
+static size_t turns_of(const grouping *g, size_t block, size_t first[LFD_CODE_GROUPS]) {
+    const size_t begin = block * LFD_CODE_ROWS, end = smaller(begin + LFD_CODE_ROWS, g->rows->n_out);
+    size_t turns = 0;
+    for (size_t j = 0; j < g->groups->count; ++j) {
+        size_t most = 0;
+        for (size_t row = begin; row < end; ++row) {
+            const size_t terms = g->shared[row * g->groups->count + j];
+            most = terms > most ? terms : most;
+        }
+        first[j] = turns;
+        turns += most;
+    }
+    return turns;
+}
+
+static size_t rounds_of(size_t turns) {
+    return (turns + LFD_CODE_TURNS - 1) / LFD_CODE_TURNS;
+}
+
+/* Of a row's term; the row's next in the group takes the next one. */
+static size_t take_turn(const grouping *g, size_t column, size_t next[LFD_CODE_GROUPS]) {
+    return next[g->place_of[column] / LFD_CODE_PLACES]++;
+}
+
+static void add_near(const grouping *g, size_t row, const size_t first[LFD_CODE_GROUPS]) {
+    size_t next[LFD_CODE_GROUPS];
+    term t;
+    memcpy(next, first, sizeof next);
+    for (size_t k = 0; get_term(g->rows, row, k, &t); ++k)
+        g->turns[take_turn(g, t.column, next)].near += (size_t)(LFD_CODE_MOST - t.gap);
+}
+
+static void put_terms(const grouping *g, size_t row, const size_t first[LFD_CODE_GROUPS], lfd_code_round *rounds) {
+    size_t next[LFD_CODE_GROUPS];
+    term t;
+    memcpy(next, first, sizeof next);
+    for (size_t k = 0; get_term(g->rows, row, k, &t); ++k) {
+        const size_t at = g->order_of[take_turn(g, t.column, next)], turn = at % LFD_CODE_TURNS;
+        lfd_code_round *round = &rounds[at / LFD_CODE_TURNS];
+        round->group[turn] = (uint8_t)(g->place_of[t.column] / LFD_CODE_PLACES);
+        round->turn[turn].place[row % LFD_CODE_ROWS] = (uint8_t)(g->place_of[t.column] % LFD_CODE_PLACES);
+        round->turn[turn].gap[row % LFD_CODE_ROWS] = t.gap;
+    }
+}
+
+static int nearer(const void *a, const void *b) {
+    const near_turn *left = a, *right = b;
+    if (left->near != right->near) return left->near > right->near ? -1 : 1;
+    return left->turn < right->turn ? -1 : left->turn > right->turn;
+}
+
+/* Near terms first: most rows can stop after them. */
+static void order_turns(const grouping *g, size_t count) {
+    qsort(g->turns, count, sizeof *g->turns, nearer);
+    for (size_t i = 0; i < count; ++i) g->order_of[g->turns[i].turn] = i;
+}
+
+static void put_rests(lfd_code_round *rounds, size_t count) {
+    uint8_t least[LFD_CODE_ROWS];
+    memset(least, LFD_CODE_MOST, sizeof least);
+    for (; count > 0; --count) {
+        lfd_code_round *round = &rounds[count - 1];
+        memcpy(round->rest, least, sizeof least);
+        for (size_t i = 0; i < LFD_CODE_TURNS; ++i)
+            for (size_t lane = 0; lane < LFD_CODE_ROWS; ++lane)
+                least[lane] = round->turn[i].gap[lane] < least[lane] ? round->turn[i].gap[lane] : least[lane];
+    }
+}
+
+static void fill_block(const grouping *g, size_t block) {
+    lfd_code_groups *to = g->groups;
+    const size_t begin = block * LFD_CODE_ROWS, end = smaller(begin + LFD_CODE_ROWS, g->rows->n_out);
+    lfd_code_round *rounds = to->rounds + to->begin[block];
+    size_t first[LFD_CODE_GROUPS];
+    const size_t turns = turns_of(g, block, first), count = rounds_of(turns);
+    for (size_t i = 0; i < turns; ++i) g->turns[i] = (near_turn){i, 0};
+    for (size_t row = begin; row < end; ++row) add_near(g, row, first);
+    order_turns(g, turns);
+    memset(rounds, 0, count * sizeof *rounds);
+    for (size_t i = 0; i < count * LFD_CODE_TURNS; ++i)
+        memset(rounds[i / LFD_CODE_TURNS].turn[i % LFD_CODE_TURNS].gap, LFD_CODE_MOST, LFD_CODE_ROWS);
+    for (size_t row = begin; row < end; ++row) {
+        put_terms(g, row, first, rounds);
+        to->floor[row] = g->rows->slices[row].floor;
+    }
+    put_rests(rounds, count);
+}
+
+/* Returns where the rounds of all blocks end. */
+static size_t measure_blocks(const grouping *g, size_t *most_turns) {
+    size_t end = 0, first[LFD_CODE_GROUPS];
+    *most_turns = 0;
+    for (size_t b = 0; b < blocks_of(g->rows); ++b) {
+        const size_t turns = turns_of(g, b, first);
+        g->groups->begin[b] = end;
+        end += rounds_of(turns);
+        *most_turns = turns > *most_turns ? turns : *most_turns;
+    }
+    return end;
 }
 
 /* ---- the prepared form ---- */
 
-/* The heads of a row in a group, the least gaps first, and the least of all others. */
-typedef struct row_heads {
-    uint8_t place[LFD_CODE_HEADS + 1], gap[LFD_CODE_HEADS + 1];
-} row_heads;
-
-static const row_heads no_heads = {{0}, {LFD_CODE_MOST, LFD_CODE_MOST, LFD_CODE_MOST, LFD_CODE_MOST, LFD_CODE_MOST}};
-_Static_assert(LFD_CODE_HEADS == 4, "no_heads has a gap for each, and the rest");
-
-static row_heads heads_of(const uint8_t *gaps) {
-    row_heads heads = no_heads;
-    for (size_t i = 0; i < LFD_CODE_PLACES; ++i) {
-        if (gaps[i] >= heads.gap[LFD_CODE_HEADS]) continue;
-        size_t at = LFD_CODE_HEADS;
-        for (; at > 0 && gaps[i] < heads.gap[at - 1]; --at) {
-            heads.gap[at] = heads.gap[at - 1];
-            heads.place[at] = heads.place[at - 1];
-        }
-        heads.gap[at] = gaps[i];
-        heads.place[at] = (uint8_t)i;
-    }
-    return heads;
-}
-
-static void put_heads(lfd_code_groups *to, size_t row, size_t group, const row_heads *from) {
-    lfd_code_heads *heads = &to->heads[row / LFD_CODE_ROWS * to->count + group];
-    const size_t lane = row % LFD_CODE_ROWS;
-    for (size_t i = 0; i < LFD_CODE_HEADS; ++i) {
-        heads->place[i][lane] = from->place[i];
-        heads->gap[i][lane] = from->gap[i];
-    }
-    heads->rest[lane] = from->gap[LFD_CODE_HEADS];
-}
-
-static void fill_row(const grouping *g, size_t row) {
+static linfdist_status make_blocks(const linfdist_context *context, grouping *g) {
     lfd_code_groups *to = g->groups;
-    uint8_t *gaps = to->gaps + row * to->count * LFD_CODE_PLACES;
-    for (size_t i = 0; i < to->count * LFD_CODE_PLACES; ++i)
-        gaps[i] = (uint8_t)(LFD_CODE_MOST - (i < g->used ? g->near[g->columns[i].column * to->n_out + row] : 0));
-    for (size_t group = 0; group < to->count; ++group) {
-        const row_heads heads = heads_of(gaps + group * LFD_CODE_PLACES);
-        put_heads(to, row, group, &heads);
-    }
-    to->floor[row] = g->rows->slices[row].floor;
-}
-
-static void fill_block(void *data, size_t block) {
-    const grouping *g = data;
-    lfd_code_groups *to = g->groups;
-    for (size_t row = block * LFD_CODE_ROWS; row < (block + 1) * LFD_CODE_ROWS; ++row) {
-        if (row < to->n_out) {
-            fill_row(g, row);
-            continue;
-        }
-        for (size_t group = 0; group < to->count; ++group) put_heads(to, row, group, &no_heads);
-        to->floor[row] = 0;
-    }
-}
-
-static size_t blocks_of(const lfd_code_groups *groups) {
-    return (groups->n_out + LFD_CODE_ROWS - 1) / LFD_CODE_ROWS;
-}
-
-static linfdist_status allocate(const linfdist_context *context, lfd_code_groups *to) {
-    const size_t places = to->count * LFD_CODE_PLACES, blocks = blocks_of(to);
+    const size_t blocks = blocks_of(g->rows);
+    size_t turns;
     void *memory;
-    LFD_TRY(lfd_alloc_zero(context, places, sizeof *to->column, "codes of weights", &memory));
-    to->column = memory;
-    LFD_TRY(lfd_alloc(context, blocks * to->count, sizeof *to->heads, "codes of weights", &memory));
-    to->heads = memory;
-    LFD_TRY(lfd_alloc(context, to->n_out, places, "codes of weights", &memory));
-    to->gaps = memory;
-    LFD_TRY(lfd_alloc(context, blocks, LFD_CODE_ROWS, "codes of weights", &memory));
+    LFD_TRY(lfd_alloc(context, blocks, sizeof *to->begin, "codes of weights", &memory));
+    to->begin = memory;
+    LFD_TRY(lfd_alloc_zero(context, blocks, LFD_CODE_ROWS, "codes of weights", &memory));
     to->floor = memory;
+    LFD_TRY(lfd_alloc(context, measure_blocks(g, &turns), sizeof *to->rounds, "codes of weights", &memory));
+    to->rounds = memory;
+    LFD_TRY(lfd_alloc(context, turns, sizeof *g->turns, "groups of codes", &memory));
+    g->turns = memory;
+    LFD_TRY(lfd_alloc(context, turns, sizeof *g->order_of, "groups of codes", &memory));
+    g->order_of = memory;
+    for (size_t b = 0; b < blocks; ++b) fill_block(g, b);
     return LINFDIST_OK;
 }
 
-static linfdist_status group_columns(linfdist_context *context, grouping *g) {
+static linfdist_status make_groups(const linfdist_context *context, grouping *g) {
     lfd_code_groups *to = g->groups;
-    direction d = {.rows = smaller(COMPARED_ROWS, g->rows->n_out)};
-    lfd_parallel_for(context, near_of_row, g, g->rows->n_out);
-    find_used(g);
-    order_columns(g, &d, g->columns, g->used);
-    *to = (lfd_code_groups){.n_out = g->rows->n_out, .count = (g->used + LFD_CODE_PLACES - 1) / LFD_CODE_PLACES};
-    LFD_TRY(allocate(context, to));
-    for (size_t i = 0; i < g->used; ++i) to->column[i] = (uint16_t)g->columns[i].column;
-    lfd_parallel_for(context, fill_block, g, blocks_of(to));
-    return LINFDIST_OK;
-}
-
-static linfdist_status make(linfdist_context *context, grouping *g) {
     void *memory;
-    LFD_TRY(lfd_alloc_zero(context, columns_of(g), g->rows->n_out, "columns of codes", &memory));
-    g->near = memory;
-    LFD_TRY(lfd_alloc(context, columns_of(g), sizeof *g->columns, "columns of codes", &memory));
-    g->columns = memory;
-    return group_columns(context, g);
+    count_terms(g);
+    to->count = (g->used + LFD_CODE_PLACES - 1) / LFD_CODE_PLACES;
+    LFD_TRY(lfd_alloc_zero(context, to->count * LFD_CODE_PLACES, sizeof *to->column, "codes of weights", &memory));
+    to->column = memory;
+    LFD_TRY(lfd_alloc(context, g->terms, sizeof *g->rows_of, "groups of codes", &memory));
+    g->rows_of = memory;
+    LFD_TRY(lfd_alloc_zero(context, g->rows->n_out, to->count, "groups of codes", &memory));
+    g->shared = memory;
+    list_rows(g);
+    deal_columns(g);
+    return make_blocks(context, g);
 }
 
-linfdist_status lfd_code_groups_create(linfdist_context *context, const lfd_code_rows *rows, lfd_code_groups **groups) {
+static linfdist_status make(const linfdist_context *context, grouping *g) {
+    const size_t columns = columns_of(g->rows);
+    void *memory;
+    g->groups->n_out = g->rows->n_out;
+    LFD_TRY(lfd_alloc(context, columns, sizeof *g->columns, "groups of codes", &memory));
+    g->columns = memory;
+    LFD_TRY(lfd_alloc(context, columns, sizeof *g->end, "groups of codes", &memory));
+    g->end = memory;
+    LFD_TRY(lfd_alloc(context, columns, sizeof *g->place_of, "groups of codes", &memory));
+    g->place_of = memory;
+    return make_groups(context, g);
+}
+
+linfdist_status lfd_code_groups_create(const linfdist_context *context, const lfd_code_rows *rows,
+                                       lfd_code_groups **groups) {
     void *memory;
     *groups = NULL;
-    if (2 * rows->n_in > LFD_CODE_GROUPS * LFD_CODE_PLACES) return LINFDIST_OK;
+    if (columns_of(rows) > LFD_CODE_GROUPS * LFD_CODE_PLACES) return LINFDIST_OK;
     LFD_TRY(lfd_alloc_zero(context, 1, sizeof(lfd_code_groups), "codes of weights", &memory));
     grouping g = {.rows = rows, .groups = memory};
     const linfdist_status status = make(context, &g);
-    lfd_free(context, g.near);
-    lfd_free(context, g.columns);
+    void *const made[] = {g.columns, g.end, g.place_of, g.rows_of, g.shared, g.turns, g.order_of};
+    for (size_t i = 0; i < sizeof made / sizeof *made; ++i) lfd_free(context, made[i]);
     if (status == LINFDIST_OK)
         *groups = g.groups;
     else
@@ -234,8 +281,8 @@ linfdist_status lfd_code_groups_create(linfdist_context *context, const lfd_code
 void lfd_code_groups_destroy(const linfdist_context *context, lfd_code_groups *groups) {
     if (!groups) return;
     lfd_free(context, groups->column);
-    lfd_free(context, groups->heads);
-    lfd_free(context, groups->gaps);
+    lfd_free(context, groups->begin);
     lfd_free(context, groups->floor);
+    lfd_free(context, groups->rounds);
     lfd_free(context, groups);
 }

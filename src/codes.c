@@ -2,6 +2,8 @@
 
 #include <math.h>
 #include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
 
 typedef struct coding {
     const lfd_dims *dims;
@@ -147,6 +149,58 @@ linfdist_status lfd_codes_create(linfdist_context *context, const lfd_dims *dims
     else
         lfd_codes_destroy(context, c.coded);
     return status;
+}
+
+/* ---- in the order of their terms ---- */
+
+typedef struct ranked_row {
+    size_t row, terms;
+} ranked_row;
+
+static int fewer_terms(const void *a, const void *b) {
+    const ranked_row *left = a, *right = b;
+    if (left->terms != right->terms) return left->terms < right->terms ? -1 : 1;
+    return left->row < right->row ? -1 : left->row > right->row;
+}
+
+static size_t terms_of_row(const lfd_code_rows *rows, size_t row) {
+    size_t terms = 0;
+    for (size_t k = 0; k < rows->count; ++k)
+        for (size_t i = 0; i < LFD_CODE_RANKS; ++i) terms += rows->slices[k * rows->n_out + row].gap[i] < LFD_CODE_MOST;
+    return terms;
+}
+
+static void move_rows(lfd_code_rows *rows, const ranked_row *order, lfd_code_slice *scratch) {
+    for (size_t k = 0; k < rows->count; ++k) {
+        lfd_code_slice *slices = rows->slices + k * rows->n_out;
+        for (size_t i = 0; i < rows->n_out; ++i) scratch[i] = slices[order[i].row];
+        memcpy(slices, scratch, rows->n_out * sizeof *slices);
+    }
+}
+
+static void move_columns(lfd_code_rows *rows, const uint16_t *place_of) {
+    const size_t n = rows->n_in;
+    for (size_t k = 0; k < rows->count * rows->n_out; ++k)
+        for (size_t i = 0; i < LFD_CODE_RANKS; ++i) {
+            uint16_t *column = &rows->slices[k].column[i];
+            *column = (uint16_t)(*column < n ? place_of[*column] : n + place_of[*column - n]);
+        }
+}
+
+linfdist_status lfd_codes_sort(const linfdist_context *context, lfd_code_rows *rows, lfd_code_rows *next) {
+    const size_t n = rows->n_out, size = sizeof(lfd_code_slice) + sizeof(ranked_row) + sizeof(uint16_t);
+    void *memory;
+    LFD_TRY(lfd_alloc(context, n, size, "order of codes", &memory));
+    lfd_code_slice *scratch = memory;
+    ranked_row *order = (ranked_row *)(void *)(scratch + n);
+    uint16_t *place_of = (uint16_t *)(void *)(order + n);
+    for (size_t i = 0; i < n; ++i) order[i] = (ranked_row){i, terms_of_row(rows, i)};
+    qsort(order, n, sizeof *order, fewer_terms);
+    for (size_t i = 0; i < n; ++i) place_of[order[i].row] = (uint16_t)i;
+    move_rows(rows, order, scratch);
+    move_columns(next, place_of);
+    lfd_free(context, memory);
+    return LINFDIST_OK;
 }
 
 void lfd_codes_destroy(const linfdist_context *context, lfd_code_rows *coded) {

@@ -128,6 +128,17 @@ static linfdist_status group_layers(const linfdist_model *model, lfd_screen *scr
     return LINFDIST_OK;
 }
 
+/* Rows of all layers but the last, whose outputs are classes. */
+static linfdist_status sort_layers(const linfdist_model *model, lfd_screen *screen) {
+    lfd_code_rows *before = NULL;
+    for (int64_t i = 0; i < screen->layer_count; ++i) {
+        lfd_code_rows *rows = screen->layers[i].rows;
+        if (before && rows) LFD_TRY(lfd_codes_sort(model->context, before, rows));
+        before = rows ? rows : before;
+    }
+    return LINFDIST_OK;
+}
+
 static linfdist_status make(const linfdist_model *model, making *m) {
     void *memory;
     lfd_screen *screen = m->screen;
@@ -140,7 +151,9 @@ static linfdist_status make(const linfdist_model *model, making *m) {
     m->next_tops = m->tops + screen->widest;
     lfd_serial_for(make_task, m, 1);
     lfd_free(model->context, memory);
-    return m->status == LINFDIST_OK && m->useful ? group_layers(model, screen) : m->status;
+    if (m->status != LINFDIST_OK || !m->useful) return m->status;
+    LFD_TRY(sort_layers(model, screen));
+    return group_layers(model, screen);
 }
 
 linfdist_status lfd_screen_create(const linfdist_model *model, lfd_screen **screen) {
@@ -358,7 +371,7 @@ static void part_task(void *data, size_t part) {
     atomic_fetch_add_explicit(&s->terms, terms, memory_order_relaxed);
 }
 
-enum { SINGLES = 2 };        /* so many samples pass one by one */
+enum { SINGLES = 6 };        /* so many samples for each thread pass one by one */
 enum { LEAST_OF_BLOCK = 3 }; /* so many are worth a block */
 
 enum { CLEAR_OF_ERROR = 8 }; /* a margin's threshold is so many times an output's error before single samples pass */

@@ -41,59 +41,40 @@ size_t lfd_ref_codes_forward(const lfd_code_rows *rows, size_t lanes, const uint
 
 /* ---- one sample, by groups ---- */
 
-/* A layer, and the codes in their places. */
-typedef struct placed {
-    const lfd_code_groups *groups;
-    uint8_t code[LFD_CODE_GROUPS * LFD_CODE_PLACES];
-} placed;
-
-static int32_t least_code(const placed *x, size_t group) {
-    int32_t least = LFD_CODE_MOST;
-    for (size_t i = 0; i < LFD_CODE_PLACES; ++i) least = smaller_code(least, x->code[group * LFD_CODE_PLACES + i]);
-    return least;
-}
-
-static int32_t take_heads(const placed *x, size_t o, size_t group, int32_t least) {
-    const lfd_code_heads *heads = &x->groups->heads[o / LFD_CODE_ROWS * x->groups->count + group];
-    const uint8_t *code = x->code + group * LFD_CODE_PLACES;
-    for (size_t i = 0; i < LFD_CODE_HEADS; ++i)
-        least = smaller_code(least, code[heads->place[i][o % LFD_CODE_ROWS]] + heads->gap[i][o % LFD_CODE_ROWS]);
-    return least;
-}
-
-static int32_t take_group(const placed *x, size_t o, size_t group, int32_t least) {
-    const uint8_t *code = x->code + group * LFD_CODE_PLACES;
-    const uint8_t *gap = x->groups->gaps + (o * x->groups->count + group) * LFD_CODE_PLACES;
-    for (size_t i = 0; i < LFD_CODE_PLACES; ++i) least = smaller_code(least, code[i] + gap[i]);
-    return least;
-}
-
-/* All heads, and then the groups whose others can be below those. Returns how many groups. */
-static size_t one_by_groups(const placed *x, size_t o, uint8_t *y) {
-    const lfd_code_groups *groups = x->groups;
-    const lfd_code_heads *heads = &groups->heads[o / LFD_CODE_ROWS * groups->count];
-    int32_t first = groups->floor[o], least;
-    size_t visited = 0;
-    for (size_t group = 0; group < groups->count; ++group) first = take_heads(x, o, group, first);
-    least = first;
-    for (size_t group = 0; group < groups->count; ++group) {
-        if (least_code(x, group) + heads[group].rest[o % LFD_CODE_ROWS] >= first) continue;
-        least = take_group(x, o, group, least);
-        ++visited;
+static int32_t take_turns(const lfd_code_groups *groups, const lfd_code_round *round, size_t lane, const uint8_t *x,
+                          int32_t least) {
+    for (size_t i = 0; i < LFD_CODE_TURNS; ++i) {
+        const size_t place = round->group[i] * LFD_CODE_PLACES + round->turn[i].place[lane];
+        least = smaller_code(least, x[groups->column[place]] + round->turn[i].gap[lane]);
     }
-    *y = (uint8_t)least;
-    return visited;
+    return least;
+}
+
+/* All rows go on until the last one of them cannot gain any more. Returns the rounds. */
+static size_t one_block(const lfd_code_groups *groups, size_t block, const uint8_t *x, uint8_t least[LFD_CODE_ROWS]) {
+    const lfd_code_round *round = &groups->rounds[groups->begin[block]];
+    size_t taken = 0;
+    int open = 1;
+    for (size_t lane = 0; lane < LFD_CODE_ROWS; ++lane) least[lane] = groups->floor[block * LFD_CODE_ROWS + lane];
+    for (; open; ++round, ++taken) {
+        open = 0;
+        for (size_t lane = 0; lane < LFD_CODE_ROWS; ++lane) {
+            least[lane] = (uint8_t)take_turns(groups, round, lane, x, least[lane]);
+            open |= least[lane] > round->rest[lane];
+        }
+    }
+    return taken;
 }
 
 size_t lfd_ref_codes_single(const lfd_code_groups *groups, const uint8_t *x, uint8_t *y, uint8_t *complements) {
-    placed p = {.groups = groups};
-    size_t visited = 0;
-    for (size_t i = 0; i < groups->count * LFD_CODE_PLACES; ++i) p.code[i] = x[groups->column[i]];
+    uint8_t least[LFD_CODE_ROWS];
+    size_t rounds = 0;
     for (size_t o = 0; o < groups->n_out; ++o) {
-        visited += one_by_groups(&p, o, &y[o]);
+        if (o % LFD_CODE_ROWS == 0) rounds += one_block(groups, o / LFD_CODE_ROWS, x, least);
+        y[o] = least[o % LFD_CODE_ROWS];
         complements[o] = (uint8_t)(LFD_CODE_MOST - y[o]);
     }
-    return groups->n_out * groups->count * LFD_CODE_HEADS + visited * LFD_CODE_PLACES;
+    return rounds * LFD_CODE_TURNS * LFD_CODE_ROWS;
 }
 
 void lfd_ref_codes_pack(size_t n, size_t lanes, const uint8_t *rows, size_t stride, uint8_t *columns,

@@ -18,11 +18,8 @@ static inline void vb16_store(uint8_t *p, vb16 a) { _mm_storeu_si128((__m128i *)
 static inline vb16 vb16_set(uint8_t a) { return _mm_set1_epi8((char)a); }
 static inline vb16 vb16_add_up_to_255(vb16 a, vb16 b) { return _mm_adds_epu8(a, b); }
 static inline vb16 vb16_min(vb16 a, vb16 b) { return _mm_min_epu8(a, b); }
+static inline vb16 vb16_xor(vb16 a, vb16 b) { return _mm_xor_si128(a, b); }
 static inline vb16 vb16_complement(vb16 a) { return _mm_xor_si128(a, _mm_set1_epi8(-1)); }
-static inline uint8_t vb16_least(vb16 a) {
-    /* The upper byte of each pair becomes 0, so that pairs are numbers. */
-    return (uint8_t)_mm_cvtsi128_si32(_mm_minpos_epu16(_mm_min_epu8(a, _mm_srli_epi16(a, 8))));
-}
 static inline int vb16_any_above(vb16 a, uint8_t most) {
     const vb16 over = _mm_subs_epu8(a, vb16_set(most));
     return !_mm_testz_si128(over, over);

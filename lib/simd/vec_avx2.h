@@ -215,7 +215,6 @@ static inline vb vb_complement(vb a) { return _mm256_xor_si256(a, _mm256_set1_ep
 static inline vb vb_pick_16(vb table, vb index) { return _mm256_shuffle_epi8(table, index); }
 /* One bit per lane. */
 static inline uint64_t vb_bits_below(vb a, vb b) { return (uint32_t)~_mm256_movemask_epi8(_mm256_cmpeq_epi8(_mm256_min_epu8(a, b), b)); }
-static inline vb16 vb_fold_min(vb a) { return _mm_min_epu8(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1)); }
 static inline vb vb_repeat_16(const uint8_t *p) { return _mm256_broadcastsi128_si256(vb16_load(p)); }
 static inline vb vb_xor(vb a, vb b) { return _mm256_xor_si256(a, b); }
 static inline vb vb_subtract(vb a, vb b) { return _mm256_sub_epi8(a, b); }

@@ -228,10 +228,6 @@ static inline vb vb_complement(vb a) { return _mm512_xor_si512(a, _mm512_set1_ep
 static inline vb vb_pick_16(vb table, vb index) { return _mm512_shuffle_epi8(table, index); }
 /* One bit per lane. */
 static inline uint64_t vb_bits_below(vb a, vb b) { return _mm512_cmplt_epu8_mask(a, b); }
-static inline vb16 vb_fold_min(vb a) {
-    const __m256i half = _mm256_min_epu8(_mm512_castsi512_si256(a), _mm512_extracti64x4_epi64(a, 1));
-    return _mm_min_epu8(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
-}
 static inline vb vb_repeat_16(const uint8_t *p) { return _mm512_broadcast_i32x4(vb16_load(p)); }
 static inline vb vb_xor(vb a, vb b) { return _mm512_xor_si512(a, b); }
 static inline vb vb_subtract(vb a, vb b) { return _mm512_sub_epi8(a, b); }

@@ -145,87 +145,102 @@ static outputs run_codes_forward(const lfd_kernels *k, kernel_case *c) {
 /* A layer of the case's inputs and outputs, whose columns stand in any order and some of them twice. */
 typedef struct grouped_case {
     lfd_code_groups groups;
-    guarded column, heads, gaps, floor, x;
+    size_t round_count; /* of all blocks */
+    guarded column, begin, rounds, floor, x;
 } grouped_case;
 
-/* The n-th of a row's terms in a group by their gaps, which it marks, or none. */
-static void next_head(const uint8_t *gaps, uint64_t *taken, uint8_t *place, uint8_t *gap) {
-    *place = 0;
-    *gap = LFD_CODE_MOST;
-    for (size_t i = 0; i < LFD_CODE_PLACES; ++i)
-        if (!(*taken >> i & 1) && gaps[i] < *gap) {
-            *place = (uint8_t)i;
-            *gap = gaps[i];
-        }
-    *taken |= (uint64_t)1 << *place;
+static size_t blocks_of(size_t n_out) {
+    return (n_out + LFD_CODE_ROWS - 1) / LFD_CODE_ROWS;
 }
 
-static void fill_heads(const lfd_code_groups *g, size_t o, size_t group) {
-    const uint8_t *gaps = g->gaps + (o * g->count + group) * LFD_CODE_PLACES;
-    lfd_code_heads *heads = &g->heads[o / LFD_CODE_ROWS * g->count + group];
-    const size_t lane = o % LFD_CODE_ROWS;
-    uint64_t taken = 0;
-    uint8_t none;
-    for (size_t i = 0; i < LFD_CODE_HEADS; ++i) next_head(gaps, &taken, &heads->place[i][lane], &heads->gap[i][lane]);
-    next_head(gaps, &taken, &none, &heads->rest[lane]);
+/* Blocks differ, so that each must know its own. */
+static size_t rounds_of(const kernel_case *c, size_t block) {
+    return 1 + (block + c->shape.n_in) % 4;
 }
 
-enum { DULL_PLACES = 8 }; /* more than heads */
+/* Of equal rows no term is small before the last round, though every gap is: large codes are in dull places. */
+enum { DULL_PLACES = 8 };
 
-/* In half of all groups a row has no small gap. Of equal rows all groups are visited: small gaps are in dull places. */
-static uint8_t gap_at(const kernel_case *c, size_t o, size_t group, size_t place) {
-    if (c->kind == EQUAL_ROWS) return place < DULL_PLACES ? (uint8_t)place : (uint8_t)(20 + random_gap(c) / 2);
-    return (o * 5 + group * 3) % 4 < 2 ? (uint8_t)(200 + (o + place) % 56) : random_gap(c);
+static int is_dull(const kernel_case *c, const lfd_code_round *round, const lfd_code_round *last) {
+    return c->kind == EQUAL_ROWS && round != last;
 }
 
-static uint8_t code_at(const kernel_case *c, size_t place) {
-    return c->kind == EQUAL_ROWS && place < DULL_PLACES ? 250 : random_code(c);
+/* Otherwise gaps grow from round to round, and some lanes have no term. */
+static uint8_t gap_of(const kernel_case *c, size_t rounds_before) {
+    const size_t gap = random_gap(c) / 2 + 50 * rounds_before;
+    if (c->kind == EQUAL_ROWS) return (uint8_t)(gap % 8);
+    return uniform() > 0.3f || gap > LFD_CODE_MOST ? LFD_CODE_MOST : (uint8_t)gap;
 }
 
-static void fill_grouped_row(const kernel_case *c, const lfd_code_groups *g, size_t o) {
-    for (size_t group = 0; group < g->count; ++group) {
-        for (size_t i = 0; i < LFD_CODE_PLACES; ++i)
-            g->gaps[(o * g->count + group) * LFD_CODE_PLACES + i] = gap_at(c, o, group, i);
-        fill_heads(g, o, group);
+static void fill_turn(const kernel_case *c, const grouped_case *r, size_t rows, size_t rounds_before, int dull,
+                      lfd_code_turn *turn, uint8_t *group) {
+    *group = (uint8_t)((uniform() + 0.5f) * (float)r->groups.count);
+    for (size_t lane = 0; lane < LFD_CODE_ROWS; ++lane) {
+        turn->place[lane] = (uint8_t)((uniform() + 0.5f) * (dull ? DULL_PLACES : LFD_CODE_PLACES));
+        turn->gap[lane] = lane < rows ? gap_of(c, rounds_before) : LFD_CODE_MOST;
     }
-    g->floor[o] = floor_of(o);
+}
+
+static void fill_rest(const lfd_code_round *last, lfd_code_round *round) {
+    memset(round->rest, LFD_CODE_MOST, sizeof round->rest);
+    for (const lfd_code_round *next = round + 1; next <= last; ++next)
+        for (size_t i = 0; i < LFD_CODE_TURNS; ++i)
+            for (size_t lane = 0; lane < LFD_CODE_ROWS; ++lane)
+                if (next->turn[i].gap[lane] < round->rest[lane]) round->rest[lane] = next->turn[i].gap[lane];
+}
+
+static void fill_grouped_block(const kernel_case *c, const grouped_case *r, size_t block) {
+    const size_t left = c->shape.n_out - block * LFD_CODE_ROWS, rows = left < LFD_CODE_ROWS ? left : LFD_CODE_ROWS;
+    lfd_code_round *first = &r->groups.rounds[r->groups.begin[block]], *last = first + rounds_of(c, block) - 1;
+    for (lfd_code_round *round = first; round <= last; ++round)
+        for (size_t i = 0; i < LFD_CODE_TURNS; ++i)
+            fill_turn(c, r, rows, (size_t)(round - first), is_dull(c, round, last), &round->turn[i], &round->group[i]);
+    for (lfd_code_round *round = first; round <= last; ++round) fill_rest(last, round);
+    for (size_t lane = 0; lane < LFD_CODE_ROWS; ++lane)
+        r->groups.floor[block * LFD_CODE_ROWS + lane] = lane < rows ? floor_of(block * LFD_CODE_ROWS + lane) : 0;
 }
 
 static grouped_case make_grouped(const kernel_case *c) {
     const uint64_t before = seed;
-    const size_t columns = 2 * c->shape.n_in, n_out = c->shape.n_out;
+    const size_t columns = 2 * c->shape.n_in, n_out = c->shape.n_out, blocks = blocks_of(n_out);
     const size_t count = (columns + LFD_CODE_PLACES - 1) / LFD_CODE_PLACES, places = count * LFD_CODE_PLACES;
-    const size_t blocks = (n_out + LFD_CODE_ROWS - 1) / LFD_CODE_ROWS;
-    grouped_case r = {.column = bytes_make(places * sizeof(uint16_t), c->at_end),
-                      .heads = bytes_make(blocks * count * sizeof(lfd_code_heads), c->at_end),
-                      .gaps = bytes_make(n_out * places, c->at_end),
-                      .floor = bytes_make(blocks * LFD_CODE_ROWS, c->at_end),
-                      .x = bytes_make(columns, c->at_end)};
-    r.groups = (lfd_code_groups){.n_out = n_out,
-                                 .count = count,
-                                 .column = (uint16_t *)(void *)r.column.data,
-                                 .heads = (lfd_code_heads *)(void *)r.heads.data,
-                                 .gaps = bytes(&r.gaps),
-                                 .floor = bytes(&r.floor)};
-    memset(r.groups.heads, LFD_CODE_MOST, blocks * count * sizeof(lfd_code_heads));
-    memset(r.groups.floor, 0, blocks * LFD_CODE_ROWS);
+    grouped_case r = {.round_count = 0};
+    for (size_t block = 0; block < blocks; ++block) r.round_count += rounds_of(c, block);
+    r.column = bytes_make(places * sizeof(uint16_t), c->at_end);
+    r.begin = bytes_make(blocks * sizeof(size_t), c->at_end);
+    r.rounds = bytes_make(r.round_count * sizeof(lfd_code_round), c->at_end);
+    r.floor = bytes_make(blocks * LFD_CODE_ROWS, c->at_end);
+    r.x = bytes_make(columns, c->at_end);
+    r.groups = (lfd_code_groups){n_out,
+                                 count,
+                                 (uint16_t *)(void *)r.column.data,
+                                 (size_t *)(void *)r.begin.data,
+                                 (lfd_code_round *)(void *)r.rounds.data,
+                                 bytes(&r.floor)};
+    for (size_t block = 0, begin = 0; block < blocks; begin += rounds_of(c, block++)) r.groups.begin[block] = begin;
     for (size_t i = 0; i < places; ++i) r.groups.column[i] = (uint16_t)((columns - 1 + i) % columns);
-    for (size_t o = 0; o < n_out; ++o) fill_grouped_row(c, &r.groups, o);
-    for (size_t i = 0; i < places; ++i) bytes(&r.x)[r.groups.column[i]] = code_at(c, i % LFD_CODE_PLACES);
+    for (size_t block = 0; block < blocks; ++block) fill_grouped_block(c, &r, block);
+    for (size_t i = 0; i < places; ++i)
+        bytes(&r.x)[r.groups.column[i]] =
+            c->kind == EQUAL_ROWS && i % LFD_CODE_PLACES < DULL_PLACES ? 250 : random_code(c);
     seed = before;
     return r;
 }
 
 static void free_grouped(grouped_case *r) {
-    guarded *all[] = {&r->column, &r->heads, &r->gaps, &r->floor, &r->x};
+    guarded *all[] = {&r->column, &r->begin, &r->rounds, &r->floor, &r->x};
     for (size_t i = 0; i < sizeof all / sizeof *all; ++i) guarded_free(all[i]);
 }
 
-static int32_t least_of_all(const grouped_case *r, size_t o) {
-    const size_t places = r->groups.count * LFD_CODE_PLACES;
+static int32_t least_of_all(const kernel_case *c, const grouped_case *r, size_t o) {
+    const size_t block = o / LFD_CODE_ROWS, lane = o % LFD_CODE_ROWS;
+    const lfd_code_round *rounds = &r->groups.rounds[r->groups.begin[block]];
     int32_t least = floor_of(o);
-    for (size_t i = 0; i < places; ++i) {
-        const int32_t term = bytes(&r->x)[r->groups.column[i]] + r->groups.gaps[o * places + i];
+    for (size_t k = 0; k < rounds_of(c, block) * LFD_CODE_TURNS; ++k) {
+        const lfd_code_turn *turn = &rounds[k / LFD_CODE_TURNS].turn[k % LFD_CODE_TURNS];
+        const size_t group = rounds[k / LFD_CODE_TURNS].group[k % LFD_CODE_TURNS];
+        const int32_t term =
+            bytes(&r->x)[r->groups.column[group * LFD_CODE_PLACES + turn->place[lane]]] + turn->gap[lane];
         least = term < least ? term : least;
     }
     return least;
@@ -233,18 +248,17 @@ static int32_t least_of_all(const grouped_case *r, size_t o) {
 
 static outputs run_codes_single(const lfd_kernels *k, kernel_case *c) {
     outputs out = {{{0}}, 0};
-    const size_t n_out = c->shape.n_out;
+    const size_t n_out = c->shape.n_out, terms = LFD_CODE_TURNS * LFD_CODE_ROWS;
     if (c->shape.n_in == 0) return out;
     grouped_case r = make_grouped(c);
     assert_true(r.groups.count <= LFD_CODE_GROUPS);
     for (size_t i = 0; i < 2; ++i) out.array[i] = bytes_make(n_out, c->at_end);
     const uint8_t *y = bytes(&out.array[0]), *complements = bytes(&out.array[1]);
     out.value = k->codes_single(&r.groups, bytes(&r.x), bytes(&out.array[0]), bytes(&out.array[1]));
-    const size_t heads = n_out * r.groups.count * LFD_CODE_HEADS;
-    assert_true(out.value >= heads && out.value <= heads + n_out * r.groups.count * LFD_CODE_PLACES);
-    if (c->kind == EQUAL_ROWS && c->shape.n_in > 1000) assert_true(out.value > heads + heads * LFD_CODE_PLACES / 16);
+    assert_true(out.value % terms == 0 && out.value / terms >= blocks_of(n_out) && out.value / terms <= r.round_count);
+    if (c->kind == EQUAL_ROWS && n_out > 2 && c->shape.n_in > 100) assert_int_equal(out.value / terms, r.round_count);
     for (size_t o = 0; o < n_out; ++o) {
-        assert_int_equal(y[o], least_of_all(&r, o));
+        assert_int_equal(y[o], least_of_all(c, &r, o));
         assert_int_equal(complements[o], LFD_CODE_MOST - y[o]);
     }
     free_grouped(&r);

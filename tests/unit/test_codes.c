@@ -1,5 +1,5 @@
 /* Distance layers in codes: what their prepared forms hold, by slices and by groups; how far codes may be off; that one
- * sample by groups has the codes of any; which columns are grouped. */
+ * sample by groups has the codes of any; how columns are dealt to groups; that the order of rows changes nothing. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,65 +46,61 @@ static size_t terms_of_row(const lfd_code_rows *rows, size_t o) {
     return terms;
 }
 
-/* How many places of a row's group have gaps below a number, or up to it. */
-static size_t count_gaps(const uint8_t *gaps, int below) {
-    size_t count = 0;
-    for (size_t i = 0; i < LFD_CODE_PLACES; ++i) count += gaps[i] < below;
-    return count;
-}
-
-/* Heads are the least of their group, in order, and what they leave begins at rest. */
-static void check_heads(const lfd_code_heads *heads, size_t lane, const uint8_t *gaps) {
-    uint64_t places = 0;
-    for (size_t i = 0; i < LFD_CODE_HEADS; ++i) {
-        const uint8_t gap = heads->gap[i][lane], place = heads->place[i][lane];
-        assert_true(count_gaps(gaps, gap) <= i);
-        if (gap == LFD_CODE_MOST) continue;
-        assert_int_equal(gaps[place], gap);
-        assert_false(places >> place & 1);
-        places |= (uint64_t)1 << place;
-    }
-    const int rest = heads->rest[lane];
-    assert_true(count_gaps(gaps, rest) <= LFD_CODE_HEADS);
-    assert_true(rest == LFD_CODE_MOST || count_gaps(gaps, rest + 1) > LFD_CODE_HEADS);
-}
-
-static void check_lanes_without_rows(const lfd_code_groups *groups) {
-    for (size_t o = groups->n_out; o % LFD_CODE_ROWS; ++o) {
-        assert_int_equal(groups->floor[o], 0);
-        for (size_t g = 0; g < groups->count; ++g)
-            assert_int_equal(groups->heads[o / LFD_CODE_ROWS * groups->count + g].rest[o % LFD_CODE_ROWS],
-                             LFD_CODE_MOST);
-    }
-}
-
-/* Every term has one place, and columns are not named twice. */
-static void check_groups(const lfd_code_rows *rows, const lfd_code_groups *groups) {
-    const size_t places = groups->count * LFD_CODE_PLACES;
-    size_t *place_of = room(2 * rows->n_in, sizeof *place_of), named = 0;
-    for (size_t i = 0; i < places; ++i)
-        if (groups->column[i] != 0 || place_of[0] == 0) place_of[groups->column[i]] = i + 1;
-    for (size_t i = 0; i < 2 * rows->n_in; ++i) named += place_of[i] != 0;
-    assert_true(named + LFD_CODE_PLACES > places);
-    for (size_t o = 0; o < rows->n_out; ++o) {
-        const uint8_t *gaps = groups->gaps + o * places;
-        size_t terms = 0;
-        for (size_t g = 0; g < groups->count; ++g) {
-            terms += count_gaps(gaps + g * LFD_CODE_PLACES, LFD_CODE_MOST);
-            check_heads(&groups->heads[o / LFD_CODE_ROWS * groups->count + g], o % LFD_CODE_ROWS,
-                        gaps + g * LFD_CODE_PLACES);
+/* Where the gaps of a row's columns are, LFD_CODE_MOST for all others. */
+static void spread_row(const lfd_code_rows *rows, size_t o, uint8_t *gaps) {
+    memset(gaps, LFD_CODE_MOST, 2 * rows->n_in);
+    for (size_t k = 0; k < rows->count; ++k)
+        for (size_t i = 0; i < LFD_CODE_RANKS; ++i) {
+            const lfd_code_slice *slice = &rows->slices[k * rows->n_out + o];
+            if (slice->gap[i] < LFD_CODE_MOST) gaps[slice->column[i]] = slice->gap[i];
         }
-        assert_int_equal(terms, terms_of_row(rows, o));
-        assert_int_equal(groups->floor[o], rows->slices[o].floor);
-        for (size_t k = 0; k < rows->count; ++k)
-            for (size_t i = 0; i < LFD_CODE_RANKS; ++i) {
-                const lfd_code_slice *slice = &rows->slices[k * rows->n_out + o];
-                if (slice->gap[i] < LFD_CODE_MOST)
-                    assert_int_equal(gaps[place_of[slice->column[i]] - 1], slice->gap[i]);
-            }
+}
+
+/* A lane's turns, the last first: rests are the least of what follows, and terms are the row's, each once. */
+static void check_lane(const lfd_code_rows *rows, const lfd_code_groups *groups, size_t o, size_t begin, size_t end,
+                       uint8_t *gaps) {
+    const size_t lane = o % LFD_CODE_ROWS;
+    int rest = LFD_CODE_MOST;
+    if (o < rows->n_out) spread_row(rows, o, gaps);
+    for (size_t k = end * LFD_CODE_TURNS; k > begin * LFD_CODE_TURNS; --k) {
+        const lfd_code_round *round = &groups->rounds[(k - 1) / LFD_CODE_TURNS];
+        const lfd_code_turn *turn = &round->turn[(k - 1) % LFD_CODE_TURNS];
+        const size_t group = round->group[(k - 1) % LFD_CODE_TURNS];
+        if (k % LFD_CODE_TURNS == 0) assert_int_equal(round->rest[lane], rest);
+        if (turn->gap[lane] == LFD_CODE_MOST) continue;
+        assert_true(o < rows->n_out && group < groups->count && turn->place[lane] < LFD_CODE_PLACES);
+        uint8_t *gap = &gaps[groups->column[group * LFD_CODE_PLACES + turn->place[lane]]];
+        assert_int_equal(turn->gap[lane], *gap);
+        *gap = LFD_CODE_MOST;
+        rest = turn->gap[lane] < rest ? turn->gap[lane] : rest;
     }
-    check_lanes_without_rows(groups);
-    free(place_of);
+    for (size_t i = 0; o < rows->n_out && i < 2 * rows->n_in; ++i) assert_int_equal(gaps[i], LFD_CODE_MOST);
+    assert_int_equal(groups->floor[o], o < rows->n_out ? rows->slices[o].floor : 0);
+}
+
+static size_t near_of_turn(const lfd_code_groups *groups, size_t k) {
+    const lfd_code_turn *turn = &groups->rounds[k / LFD_CODE_TURNS].turn[k % LFD_CODE_TURNS];
+    size_t near = 0;
+    for (size_t lane = 0; lane < LFD_CODE_ROWS; ++lane) near += (size_t)(LFD_CODE_MOST - turn->gap[lane]);
+    return near;
+}
+
+/* Of each block: where its rounds end is where one has no rest. */
+static void check_groups(const lfd_code_rows *rows, const lfd_code_groups *groups) {
+    uint8_t *gaps = room(2 * rows->n_in, 1), all[LFD_CODE_ROWS];
+    memset(all, LFD_CODE_MOST, sizeof all);
+    assert_int_equal(groups->n_out, rows->n_out);
+    for (size_t first = 0, next = 0; first < rows->n_out; first += LFD_CODE_ROWS) {
+        const size_t begin = groups->begin[first / LFD_CODE_ROWS];
+        size_t end = begin + 1;
+        assert_int_equal(begin, next);
+        while (memcmp(groups->rounds[end - 1].rest, all, sizeof all) != 0) ++end;
+        for (size_t o = first; o < first + LFD_CODE_ROWS; ++o) check_lane(rows, groups, o, begin, end, gaps);
+        for (size_t k = begin * LFD_CODE_TURNS + 1; k < end * LFD_CODE_TURNS; ++k)
+            assert_true(near_of_turn(groups, k) <= near_of_turn(groups, k - 1));
+        next = end;
+    }
+    free(gaps);
 }
 
 static uint8_t *code_column(uint8_t *codes, size_t column) {
@@ -203,20 +199,25 @@ static void test_layers(void **state) {
 /* A layer whose weights are far below all inputs but for those that counts names: their gaps are small. */
 typedef int counts_fn(size_t row, size_t input);
 
-static lfd_code_groups *group_layer(linfdist_context *context, size_t n_in, size_t n_out, counts_fn *counts) {
+static lfd_code_rows *code_layer(linfdist_context *context, size_t n_in, size_t n_out, counts_fn *counts) {
     const lfd_dims d = {1, n_in, n_out, 1, n_in, n_in, n_out};
     float *w = room(n_in * n_out, sizeof *w);
     double *tops = room(n_in + n_out, sizeof *tops);
     lfd_code_rows *rows = NULL;
-    lfd_code_groups *groups = NULL;
     for (size_t i = 0; i < n_in; ++i) tops[i] = 2.55;
     for (size_t o = 0; o < n_out; ++o)
         for (size_t i = 0; i < n_in; ++i) w[o * n_in + i] = counts(o, i) ? -10.0f + 0.001f * (float)(i % 16) : -5.0f;
     OK(lfd_codes_create(context, &d, w, 0.01, tops, tops + n_in, &rows));
-    OK(lfd_code_groups_create(context, rows, &groups));
-    lfd_codes_destroy(context, rows);
     free(w);
     free(tops);
+    return rows;
+}
+
+static lfd_code_groups *group_layer(linfdist_context *context, size_t n_in, size_t n_out, counts_fn *counts) {
+    lfd_code_rows *rows = code_layer(context, n_in, n_out, counts);
+    lfd_code_groups *groups = NULL;
+    OK(lfd_code_groups_create(context, rows, &groups));
+    lfd_codes_destroy(context, rows);
     return groups;
 }
 
@@ -226,17 +227,14 @@ static int same_kind(size_t row, size_t input) {
     return row % 2 == input * 77 % INPUTS / (INPUTS / 2);
 }
 
-/* Alike columns are found: a group has one kind. */
-static void test_alike_columns(void **state) {
+/* Columns of a row are dealt evenly: no block has more turns than a row has terms. */
+static void test_dealt_columns(void **state) {
     linfdist_context *context = context_of("ref", 1);
     (void)state;
     lfd_code_groups *groups = group_layer(context, INPUTS, 200, same_kind);
     assert_int_equal(groups->count, INPUTS / LFD_CODE_PLACES);
-    for (size_t i = 0; i < groups->count * LFD_CODE_PLACES; ++i) {
-        const size_t first = i / LFD_CODE_PLACES * LFD_CODE_PLACES;
-        for (size_t row = 0; row < 2; ++row)
-            assert_int_equal(same_kind(row, groups->column[i]), same_kind(row, groups->column[first]));
-    }
+    for (size_t block = 0; block < 4; ++block)
+        assert_int_equal(groups->begin[block], block * (INPUTS / 2 / LFD_CODE_TURNS));
     lfd_code_groups_destroy(context, groups);
     linfdist_context_destroy(context);
 }
@@ -257,11 +255,51 @@ static void test_most_inputs(void **state) {
     linfdist_context_destroy(context);
 }
 
+/* ---- the order of rows ---- */
+
+static int uneven(size_t row, size_t input) {
+    return input < 1 + row * 37 % 90;
+}
+static int apart(size_t row, size_t input) {
+    return (row + input) % 5 == 0;
+}
+
+enum { MIDDLE = 150, ENDS = 30 };
+
+/* Two layers, one after the other. */
+static void lead_through(const linfdist_context *context, lfd_code_rows *const rows[2], uint8_t *y) {
+    uint8_t *x = room(2 * (INPUTS + MIDDLE), LFD_CODE_LANES), *middle = code_column(x, 2 * INPUTS);
+    for (size_t i = 0; i < 2 * INPUTS * LFD_CODE_LANES; ++i) x[i] = (uint8_t)(i * 7 + i / 256);
+    (void)context->kernels->codes_forward(rows[0], LFD_CODE_LANES, x, middle, code_column(middle, MIDDLE));
+    (void)context->kernels->codes_forward(rows[1], LFD_CODE_LANES, middle, y, code_column(y, ENDS));
+    free(x);
+}
+
+static void test_sorted_rows(void **state) {
+    linfdist_context *context = context_of("ref", 1);
+    uint8_t *y = room(4 * ENDS, LFD_CODE_LANES), *sorted = code_column(y, 2 * ENDS);
+    (void)state;
+    lfd_code_rows *rows[2] = {code_layer(context, INPUTS, MIDDLE, uneven), code_layer(context, MIDDLE, ENDS, apart)};
+    lead_through(context, rows, y);
+    assert_true(terms_of_row(rows[0], 0) < terms_of_row(rows[0], 1));
+    assert_true(terms_of_row(rows[0], 4) > terms_of_row(rows[0], 5));
+    OK(lfd_codes_sort(context, rows[0], rows[1]));
+    check_order(rows[0]);
+    check_order(rows[1]);
+    for (size_t o = 1; o < MIDDLE; ++o) assert_true(terms_of_row(rows[0], o) >= terms_of_row(rows[0], o - 1));
+    lead_through(context, rows, sorted);
+    assert_memory_equal(y, sorted, 2 * ENDS * LFD_CODE_LANES);
+    for (size_t i = 0; i < 2; ++i) lfd_codes_destroy(context, rows[i]);
+    free(y);
+    linfdist_context_destroy(context);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_layers),
-        cmocka_unit_test(test_alike_columns),
+        cmocka_unit_test(test_dealt_columns),
         cmocka_unit_test(test_most_inputs),
+        cmocka_unit_test(test_sorted_rows),
     };
     return cmocka_run_group_tests_name("codes", tests, NULL, NULL);
 }
