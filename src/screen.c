@@ -17,13 +17,13 @@ static const double float_slack = 0x1p-22;
 
 typedef struct coded_layer {
     lfd_code_rows *rows;     /* NULL for layers that shift */
-    lfd_code_groups *groups; /* for single samples */
+    lfd_code_groups *groups; /* for single samples, unless there are few rows */
 } coded_layer;
 
 struct lfd_screen {
     int64_t layer_count;
     coded_layer *layers;
-    int has_groups; /* all layers have them */
+    int has_singles; /* single samples can pass */
     size_t n_in, classes, widest;
     float high, scale;  /* of raw pixels: the code is (high - pixel) scale */
     double step, *tops; /* of the outputs, normalized */
@@ -115,15 +115,17 @@ static void make_task(void *data, size_t unused) {
 /* Of a layer's inputs and outputs: a row has as many places for columns of other parts as for its own. */
 enum { MOST_PARTS = 2 };
 
+enum { FEW_ROWS = LFD_CODE_ROWS / 2 }; /* in whose blocks most lanes would be empty */
+
 /* In the time of a few hundred samples; so not for a screen that is of no use. */
 static linfdist_status group_layers(const linfdist_model *model, lfd_screen *screen) {
-    screen->has_groups = 1;
-    for (int64_t i = 0; i < screen->layer_count && screen->has_groups; ++i) {
+    screen->has_singles = 1;
+    for (int64_t i = 0; i < screen->layer_count && screen->has_singles; ++i) {
         coded_layer *layer = &screen->layers[i];
-        if (!layer->rows) continue;
+        if (!layer->rows || layer->rows->n_out < FEW_ROWS) continue;
         if (model->layers[i].spec.groups <= MOST_PARTS)
             LFD_TRY(lfd_code_groups_create(model->context, layer->rows, &layer->groups));
-        screen->has_groups = layer->groups != NULL;
+        screen->has_singles = layer->groups != NULL;
     }
     return LINFDIST_OK;
 }
@@ -252,7 +254,7 @@ static void load(const block *b, float shift, uint8_t *codes, uint8_t *complemen
 static void forward_layer(block *b, const coded_layer *layer, const uint8_t *x, uint8_t *y, uint8_t *complements) {
     const screening *s = b->s;
     uint8_t *after = complements + layer->rows->n_out * s->lanes;
-    if (s->lanes == 1)
+    if (s->lanes == 1 && layer->groups)
         b->terms += s->kernels->codes_single(layer->groups, x, y, after);
     else
         b->terms += s->kernels->codes_forward(layer->rows, s->lanes, x, y, after) * LFD_CODE_RANKS * b->count;
@@ -379,7 +381,7 @@ enum { CLEAR_OF_ERROR = 8 }; /* a margin's threshold is so many times an output'
 /* Near 0 too many samples remain undecided for what floats take for one value. Bounds cost them more. */
 static int singles_pay(const lfd_screen *screen, const lfd_screening *of) {
     const double threshold = 2.0 * of->eps_raw / of->units->std;
-    return screen->has_groups &&
+    return screen->has_singles &&
            (of->method == LINFDIST_METHOD_INTERVAL || threshold >= CLEAR_OF_ERROR * screen->error);
 }
 

@@ -45,6 +45,18 @@ LFD_INLINE int take_code_slice_16(const lfd_code_slice *slice, const uint8_t *x,
     return vb16_any_above(least, slice->rest);
 }
 
+/* For one sample. */
+LFD_INLINE int take_code_slice_1(const lfd_code_slice *slice, const uint8_t *x, int is_first, uint8_t *y) {
+    int32_t least[2] = {is_first ? slice->floor : *y, LFD_CODE_MOST}; /* comparisons need not wait for each other */
+    LFD_UNROLL
+    for (size_t i = 0; i < LFD_CODE_RANKS; ++i) {
+        const int32_t term = x[slice->column[i]] + slice->gap[i];
+        least[i % 2] = term < least[i % 2] ? term : least[i % 2];
+    }
+    *y = (uint8_t)(least[0] < least[1] ? least[0] : least[1]);
+    return *y > slice->rest;
+}
+
 /* The next slice of all open rows. */
 LFD_INLINE void take_code_slices(open_rows *open, const lfd_code_slice *slices, size_t lanes, take_code_slice_fn *take,
                                  const uint8_t *x, int is_first, uint8_t *y) {
@@ -76,16 +88,22 @@ LFD_INLINE size_t code_rows(const lfd_code_rows *rows, size_t lanes, take_code_s
     return taken;
 }
 
-/* Of whole columns. */
 static void complement_all(size_t bytes, const uint8_t *codes, uint8_t *complements) {
     size_t i = 0;
     for (; i + BYTES <= bytes; i += BYTES) vb_store(complements + i, vb_complement(vb_load(codes + i)));
-    for (; i < bytes; i += BLOCK_BYTES) vb16_store(complements + i, vb16_complement(vb16_load(codes + i)));
+    for (; i + BLOCK_BYTES <= bytes; i += BLOCK_BYTES)
+        vb16_store(complements + i, vb16_complement(vb16_load(codes + i)));
+    for (; i < bytes; ++i) complements[i] = (uint8_t)(LFD_CODE_MOST - codes[i]);
+}
+
+static size_t code_rows_in_lanes(const lfd_code_rows *rows, size_t lanes, const uint8_t *x, uint8_t *y) {
+    if (lanes == LFD_CODE_LANES) return code_rows(rows, LFD_CODE_LANES, take_code_slice, x, y);
+    if (lanes == LFD_CODE_FEW_LANES) return code_rows(rows, LFD_CODE_FEW_LANES, take_code_slice_16, x, y);
+    return code_rows(rows, 1, take_code_slice_1, x, y);
 }
 
 size_t ISA(codes_forward)(const lfd_code_rows *rows, size_t lanes, const uint8_t *x, uint8_t *y, uint8_t *complements) {
-    const size_t taken = lanes == LFD_CODE_LANES ? code_rows(rows, LFD_CODE_LANES, take_code_slice, x, y)
-                                                 : code_rows(rows, LFD_CODE_FEW_LANES, take_code_slice_16, x, y);
+    const size_t taken = code_rows_in_lanes(rows, lanes, x, y);
     complement_all(rows->n_out * lanes, y, complements);
     return taken;
 }

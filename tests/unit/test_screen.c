@@ -157,7 +157,7 @@ static double width_of(const pair *p) {
 
 static void compare(const pair *p, int32_t method, double eps) {
     answers *want = room(2, sizeof *want), *got = want + 1;
-    for (int64_t n = 1; n <= SAMPLES; n = n < 4     ? n + 1
+    for (int64_t n = 1; n <= SAMPLES; n = n < 8     ? n + 1
                                           : n < 16  ? 16
                                           : n < 17  ? 17
                                           : n < 64  ? 64
@@ -239,6 +239,7 @@ static void test_small_nets(void **state) {
         for (int32_t method = MARGIN; method <= INTERVAL; ++method) {
             ask(exact, method, x, 40, eps, &want);
             (void)count_decided(screened, method, x, 40, eps, &want);
+            (void)count_decided(screened, method, x, 3, eps, &want);
         }
         linfdist_certifier_destroy(exact);
         linfdist_certifier_destroy(screened);
@@ -249,8 +250,8 @@ static void test_small_nets(void **state) {
     linfdist_context_destroy(context);
 }
 
-/* As many inputs as a slice can number, of which the last wins, and one more; more parts than groups are made for;
- * shifts alone; numbers that floats round by more than codes could tell. */
+/* As many inputs as a slice can number, of which the last wins, and one more; as many as groups can have, and one more;
+ * more parts than they are made for; shifts alone; numbers that floats round by more than codes could tell. */
 enum { NO_SCREEN, NO_SINGLES, ALL };
 
 static void check_screened(linfdist_model *model, int screened) {
@@ -278,22 +279,36 @@ static void check_screened(linfdist_model *model, int screened) {
     free(x);
 }
 
+/* Of two outputs, or of so many that single samples need groups. */
+static void check_inputs(linfdist_context *context, int64_t n, int64_t outputs, int screened) {
+    const layer of = {LINFDIST_LAYER_DISTANCE, "last", outputs, 1};
+    linfdist_model *model = plain_net(context, (shape){1, 1, n, outputs}, &of, 1, 1);
+    float *w = net_tensor(model, "last.weight").data;
+    w[n - 1] = 9.0f;
+    for (int64_t o = 1; o < outputs; ++o) w[(o + 1) * n - 1] = -11.0f;
+    check_screened(model, screened);
+}
+
+static void check_parts(linfdist_context *context, int64_t outputs, int screened) {
+    const layer of = {LINFDIST_LAYER_DISTANCE, "parts", outputs, 3};
+    linfdist_model *model = plain_net(context, (shape){1, 1, 6, outputs}, &of, 1, 1);
+    for (int64_t o = 1; o < outputs; ++o) net_tensor(model, "parts.weight").data[2 * o] = 3.0f;
+    check_screened(model, screened);
+}
+
 static void test_limits(void **state) {
     static const layer last = {LINFDIST_LAYER_DISTANCE, "last", 2, 1}, bias = {LINFDIST_LAYER_BIAS, "bias", 0, 1};
-    static const layer parts = {LINFDIST_LAYER_DISTANCE, "parts", 3, 3};
+    const int64_t grouped = LFD_CODE_GROUPS * LFD_CODE_PLACES / 2;
     linfdist_context *context = make_context(1, NULL);
     (void)state;
-    for (int64_t n = LFD_CODE_INPUTS; n <= LFD_CODE_INPUTS + 1; ++n) {
-        linfdist_model *model = plain_net(context, (shape){1, 1, n, 2}, &last, 1, 1);
-        float *w = net_tensor(model, "last.weight").data;
-        w[n - 1] = 9.0f;
-        w[2 * n - 1] = -11.0f;
-        check_screened(model, n == LFD_CODE_INPUTS ? NO_SINGLES : NO_SCREEN);
-    }
-    linfdist_model *model = plain_net(context, (shape){1, 1, 6, 3}, &parts, 1, 1);
-    net_tensor(model, "parts.weight").data[0] = 3.0f;
-    check_screened(model, NO_SINGLES);
-    model = plain_net(context, (shape){1, 1, 2, 2}, &bias, 1, 1);
+    check_inputs(context, LFD_CODE_INPUTS, 2, ALL);
+    check_inputs(context, LFD_CODE_INPUTS + 1, 2, NO_SCREEN);
+    check_inputs(context, grouped, 32, ALL);
+    check_inputs(context, grouped + 1, 32, NO_SINGLES);
+    check_inputs(context, grouped + 1, 31, ALL);
+    check_parts(context, 33, NO_SINGLES);
+    check_parts(context, 30, ALL);
+    linfdist_model *model = plain_net(context, (shape){1, 1, 2, 2}, &bias, 1, 1);
     float *b = net_tensor(model, "bias.bias").data;
     b[0] = 0.25f;
     b[1] = 3.0f;
