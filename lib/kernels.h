@@ -126,12 +126,14 @@ typedef struct lfd_code_rows {
     lfd_code_slice *slices; /* count x n_out, the first in order; the last of a row has rest LFD_CODE_MOST */
 } lfd_code_rows;
 
-/* The same terms for one sample: rows of w side by side, as lanes, and columns in groups, of which a row has few in
- * any. The terms of a block of rows come in turns, at most one of each row in a turn, all of one group. */
+/* The same terms for one sample: rows of w side by side, as lanes, and columns in groups, dealt so that a row has few
+ * terms in any one. The terms of a block of rows come in turns, at most one of each row in a turn, all of one group. */
 enum { LFD_CODE_PLACES = 64 };  /* columns of a group */
 enum { LFD_CODE_GROUPS = 256 }; /* at most */
 enum { LFD_CODE_ROWS = 64 };    /* rows of a block */
 enum { LFD_CODE_TURNS = 16 };   /* of a round */
+enum { LFD_CODE_GROUP_INPUTS = LFD_CODE_GROUPS * LFD_CODE_PLACES / 2 };
+_Static_assert(LFD_CODE_GROUPS - 1 <= UINT8_MAX, "a byte numbers groups");
 
 typedef struct lfd_code_turn {
     uint8_t place[LFD_CODE_ROWS]; /* in the group */
@@ -149,7 +151,7 @@ _Static_assert(sizeof(lfd_code_round) % 64 == 0, "a round is whole cache lines")
 typedef struct lfd_code_groups {
     size_t n_out, count;
     uint16_t *column;       /* count x LFD_CODE_PLACES */
-    size_t *begin;          /* of each block's rounds, the last of which has no rest */
+    size_t *begin;          /* of each block's rounds: one at least, the last of which has no rest */
     lfd_code_round *rounds; /* of all blocks */
     uint8_t *floor;         /* of whole blocks, as a slice's; 0 where no row is, which nothing is below */
 } lfd_code_groups;

@@ -5,27 +5,25 @@
 
 #include "cut.h"
 
-/* A column, and how many terms it has. */
-typedef struct counted_column {
-    size_t column, terms;
-} counted_column;
+enum { COMPARED_ROWS = 64 }; /* of those in which a column counts */
 
-/* A turn of a block, and how near its terms are: LFD_CODE_MOST - gap, all rows' together. */
-typedef struct near_turn {
-    size_t turn, near;
-} near_turn;
+/* A column and how many terms it has, or a turn of a block and how near its terms are: LFD_CODE_MOST - gap, all rows'
+ * together. */
+typedef struct weighed {
+    size_t index, weight;
+} weighed;
 
 typedef struct grouping {
     const lfd_code_rows *rows;
     lfd_code_groups *groups;
-    counted_column *columns; /* the most terms first */
-    size_t used, terms;      /* columns with any; of all of them */
-    size_t *end;             /* of each column's rows */
-    uint32_t *rows_of;       /* each column's */
-    uint16_t *place_of;      /* each column's, counted through all groups */
-    uint8_t *shared;         /* rows x groups: how many terms */
-    near_turn *turns;        /* a block's, the nearest first */
-    size_t *order_of;        /* where each turn of the block stands among them */
+    weighed *columns;   /* the most terms first */
+    size_t used, terms; /* columns with any; of all of them */
+    size_t *end;        /* of each column's rows */
+    uint32_t *rows_of;  /* each column's */
+    uint16_t *place_of; /* each column's, counted through all groups */
+    uint8_t *shared;    /* rows x groups: how many terms */
+    weighed *turns;     /* a block's, the nearest first */
+    size_t *order_of;   /* where each turn of the block stands among them */
 } grouping;
 
 static size_t columns_of(const lfd_code_rows *rows) {
@@ -36,55 +34,44 @@ static size_t blocks_of(const lfd_code_rows *rows) {
     return (rows->n_out + LFD_CODE_ROWS - 1) / LFD_CODE_ROWS;
 }
 
-/* ---- terms of rows and of columns ---- */
-
-typedef struct term {
-    size_t column;
-    uint8_t gap;
-} term;
-
-/* The k-th of a row, the least gaps first. Returns whether there is one. */
-static int get_term(const lfd_code_rows *rows, size_t row, size_t k, term *to) {
-    if (k / LFD_CODE_RANKS >= rows->count) return 0;
-    const lfd_code_slice *slice = &rows->slices[k / LFD_CODE_RANKS * rows->n_out + row];
-    *to = (term){slice->column[k % LFD_CODE_RANKS], slice->gap[k % LFD_CODE_RANKS]};
-    return to->gap < LFD_CODE_MOST;
+static int heavier(const void *a, const void *b) {
+    const weighed *left = a, *right = b;
+    if (left->weight != right->weight) return left->weight > right->weight ? -1 : 1;
+    return left->index < right->index ? -1 : left->index > right->index;
 }
 
+/* ---- terms of columns ---- */
+
 static void count_terms(grouping *g) {
-    term t;
-    for (size_t i = 0; i < columns_of(g->rows); ++i) g->columns[i] = (counted_column){i, 0};
-    for (size_t r = 0; r < g->rows->n_out; ++r)
-        for (size_t k = 0; get_term(g->rows, r, k, &t); ++k, ++g->terms) ++g->columns[t.column].terms;
-    for (size_t i = 0; i < columns_of(g->rows); ++i) g->used += g->columns[i].terms > 0;
+    const lfd_code_rows *rows = g->rows;
+    for (size_t i = 0; i < columns_of(rows); ++i) g->columns[i] = (weighed){i, 0};
+    for (size_t s = 0; s < rows->count * rows->n_out; ++s)
+        for (size_t i = 0; i < LFD_CODE_RANKS && rows->slices[s].gap[i] < LFD_CODE_MOST; ++i, ++g->terms)
+            ++g->columns[rows->slices[s].column[i]].weight;
+    for (size_t i = 0; i < columns_of(rows); ++i) g->used += g->columns[i].weight > 0;
 }
 
 static void list_rows(grouping *g) {
+    const lfd_code_rows *rows = g->rows;
     size_t end = 0;
-    term t;
-    for (size_t i = 0; i < columns_of(g->rows); ++i) {
+    for (size_t i = 0; i < columns_of(rows); ++i) {
         g->end[i] = end;
-        end += g->columns[i].terms;
+        end += g->columns[i].weight;
     }
-    for (size_t r = 0; r < g->rows->n_out; ++r)
-        for (size_t k = 0; get_term(g->rows, r, k, &t); ++k) g->rows_of[g->end[t.column]++] = (uint32_t)r;
+    for (size_t s = 0; s < rows->count * rows->n_out; ++s)
+        for (size_t i = 0; i < LFD_CODE_RANKS && rows->slices[s].gap[i] < LFD_CODE_MOST; ++i)
+            g->rows_of[g->end[rows->slices[s].column[i]]++] = (uint32_t)(s % rows->n_out);
 }
 
 /* ---- groups ---- */
 
-static int more_terms(const void *a, const void *b) {
-    const counted_column *left = a, *right = b;
-    if (left->terms != right->terms) return left->terms > right->terms ? -1 : 1;
-    return left->column < right->column ? -1 : left->column > right->column;
-}
-
-/* The one in which the column's rows have the fewest terms yet, of those with room: terms of a row in different groups
- * need fewer turns. */
+/* The one in which the column's rows, or as many of them as are compared, have the fewest terms yet, of those with
+ * room: terms of a row in different groups need fewer turns. */
 static size_t best_group(const grouping *g, const uint8_t *filled, const uint32_t *rows, size_t row_count) {
-    const size_t count = g->groups->count;
+    const size_t count = g->groups->count, step = (row_count + COMPARED_ROWS - 1) / COMPARED_ROWS;
     uint32_t met[LFD_CODE_GROUPS] = {0};
     size_t best = count;
-    for (size_t k = 0; k < row_count; ++k)
+    for (size_t k = 0; k < row_count; k += step)
         for (size_t j = 0; j < count; ++j) met[j] += g->shared[rows[k] * count + j];
     for (size_t j = 0; j < count; ++j)
         if (filled[j] < LFD_CODE_PLACES && (best == count || met[j] < met[best])) best = j;
@@ -95,9 +82,9 @@ static size_t best_group(const grouping *g, const uint8_t *filled, const uint32_
 static void deal_columns(const grouping *g) {
     lfd_code_groups *to = g->groups;
     uint8_t filled[LFD_CODE_GROUPS] = {0};
-    qsort(g->columns, columns_of(g->rows), sizeof *g->columns, more_terms);
+    qsort(g->columns, columns_of(g->rows), sizeof *g->columns, heavier);
     for (size_t i = 0; i < g->used; ++i) {
-        const size_t column = g->columns[i].column, terms = g->columns[i].terms;
+        const size_t column = g->columns[i].index, terms = g->columns[i].weight;
         const uint32_t *rows = g->rows_of + g->end[column] - terms;
         const size_t group = best_group(g, filled, rows, terms), place = group * LFD_CODE_PLACES + filled[group]++;
         to->column[place] = (uint16_t)column;
@@ -129,6 +116,19 @@ static size_t rounds_of(size_t turns) {
     return (turns + LFD_CODE_TURNS - 1) / LFD_CODE_TURNS;
 }
 
+typedef struct term {
+    size_t column;
+    uint8_t gap;
+} term;
+
+/* The k-th of a row, the least gaps first. Returns whether there is one. */
+static int get_term(const lfd_code_rows *rows, size_t row, size_t k, term *to) {
+    if (k / LFD_CODE_RANKS >= rows->count) return 0;
+    const lfd_code_slice *slice = &rows->slices[k / LFD_CODE_RANKS * rows->n_out + row];
+    *to = (term){slice->column[k % LFD_CODE_RANKS], slice->gap[k % LFD_CODE_RANKS]};
+    return to->gap < LFD_CODE_MOST;
+}
+
 /* Of a row's term; the row's next in the group takes the next one. */
 static size_t take_turn(const grouping *g, size_t column, size_t next[LFD_CODE_GROUPS]) {
     return next[g->place_of[column] / LFD_CODE_PLACES]++;
@@ -137,15 +137,15 @@ static size_t take_turn(const grouping *g, size_t column, size_t next[LFD_CODE_G
 static void add_near(const grouping *g, size_t row, const size_t first[LFD_CODE_GROUPS]) {
     size_t next[LFD_CODE_GROUPS];
     term t;
-    memcpy(next, first, sizeof next);
+    memcpy(next, first, g->groups->count * sizeof *next);
     for (size_t k = 0; get_term(g->rows, row, k, &t); ++k)
-        g->turns[take_turn(g, t.column, next)].near += (size_t)(LFD_CODE_MOST - t.gap);
+        g->turns[take_turn(g, t.column, next)].weight += (size_t)(LFD_CODE_MOST - t.gap);
 }
 
 static void put_terms(const grouping *g, size_t row, const size_t first[LFD_CODE_GROUPS], lfd_code_round *rounds) {
     size_t next[LFD_CODE_GROUPS];
     term t;
-    memcpy(next, first, sizeof next);
+    memcpy(next, first, g->groups->count * sizeof *next);
     for (size_t k = 0; get_term(g->rows, row, k, &t); ++k) {
         const size_t at = g->order_of[take_turn(g, t.column, next)], turn = at % LFD_CODE_TURNS;
         lfd_code_round *round = &rounds[at / LFD_CODE_TURNS];
@@ -155,16 +155,10 @@ static void put_terms(const grouping *g, size_t row, const size_t first[LFD_CODE
     }
 }
 
-static int nearer(const void *a, const void *b) {
-    const near_turn *left = a, *right = b;
-    if (left->near != right->near) return left->near > right->near ? -1 : 1;
-    return left->turn < right->turn ? -1 : left->turn > right->turn;
-}
-
 /* Near terms first: most rows can stop after them. */
 static void order_turns(const grouping *g, size_t count) {
-    qsort(g->turns, count, sizeof *g->turns, nearer);
-    for (size_t i = 0; i < count; ++i) g->order_of[g->turns[i].turn] = i;
+    qsort(g->turns, count, sizeof *g->turns, heavier);
+    for (size_t i = 0; i < count; ++i) g->order_of[g->turns[i].index] = i;
 }
 
 static void put_rests(lfd_code_round *rounds, size_t count) {
@@ -185,7 +179,7 @@ static void fill_block(const grouping *g, size_t block) {
     lfd_code_round *rounds = to->rounds + to->begin[block];
     size_t first[LFD_CODE_GROUPS];
     const size_t turns = turns_of(g, block, first), count = rounds_of(turns);
-    for (size_t i = 0; i < turns; ++i) g->turns[i] = (near_turn){i, 0};
+    for (size_t i = 0; i < turns; ++i) g->turns[i] = (weighed){i, 0};
     for (size_t row = begin; row < end; ++row) add_near(g, row, first);
     order_turns(g, turns);
     memset(rounds, 0, count * sizeof *rounds);
@@ -265,7 +259,6 @@ linfdist_status lfd_code_groups_create(const linfdist_context *context, const lf
                                        lfd_code_groups **groups) {
     void *memory;
     *groups = NULL;
-    if (columns_of(rows) > LFD_CODE_GROUPS * LFD_CODE_PLACES) return LINFDIST_OK;
     LFD_TRY(lfd_alloc_zero(context, 1, sizeof(lfd_code_groups), "codes of weights", &memory));
     grouping g = {.rows = rows, .groups = memory};
     const linfdist_status status = make(context, &g);

@@ -5,9 +5,8 @@
 #include "context.h"
 #include "../lib/kernels.h"
 
-/* *groups stays NULL where a row has more than LFD_CODE_GROUPS * LFD_CODE_PLACES / 2 inputs. Rows with about as many
- * terms should be neighbours (lfd_codes_sort): each takes 2.1 bytes for each turn of its block. rows is not needed any
- * more. */
+/* Of at most LFD_CODE_GROUP_INPUTS inputs. Rows with about as many terms should be neighbours (lfd_codes_sort): each
+ * takes 2.1 bytes for each turn of its block. rows is not needed any more. */
 linfdist_status lfd_code_groups_create(const linfdist_context *context, const lfd_code_rows *rows,
                                        lfd_code_groups **groups);
 void lfd_code_groups_destroy(const linfdist_context *context, lfd_code_groups *groups);

@@ -9,8 +9,8 @@
  * has two at most, and as many in all rows as in the longest. */
 linfdist_status lfd_codes_create(linfdist_context *context, const lfd_dims *dims, const float *w, double step,
                                  const double *tops, double *output_tops, lfd_code_rows **coded);
-/* Orders rows by how many terms they have, the fewest first, and renumbers the columns of next, the layer that takes
- * their outputs. If it fails, nothing has changed. */
+/* Orders rows by how many terms they have, the fewest first, and renumbers the columns of next, the layer whose inputs
+ * are their outputs. If it fails, nothing has changed. */
 linfdist_status lfd_codes_sort(const linfdist_context *context, lfd_code_rows *rows, lfd_code_rows *next);
 void lfd_codes_destroy(const linfdist_context *context, lfd_code_rows *coded);
 

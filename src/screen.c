@@ -112,25 +112,26 @@ static void make_task(void *data, size_t unused) {
     m->useful = 2 * screen->error < LFD_CODE_MOST * screen->step;
 }
 
-/* Of a layer's inputs and outputs: a row has as many places for columns of other parts as for its own. */
-enum { MOST_PARTS = 2 };
-
 enum { FEW_ROWS = LFD_CODE_ROWS / 2 }; /* in whose blocks most lanes would be empty */
 
-/* In the time of a few hundred samples; so not for a screen that is of no use. */
+static int needs_groups(const coded_layer *layer) {
+    return layer->rows && layer->rows->n_out >= FEW_ROWS;
+}
+
+/* In the time of about a thousand samples; so not for a screen that is of no use. */
 static linfdist_status group_layers(const linfdist_model *model, lfd_screen *screen) {
-    screen->has_singles = 1;
-    for (int64_t i = 0; i < screen->layer_count && screen->has_singles; ++i) {
+    for (int64_t i = 0; i < screen->layer_count; ++i)
+        if (needs_groups(&screen->layers[i]) && screen->layers[i].rows->n_in > LFD_CODE_GROUP_INPUTS)
+            return LINFDIST_OK;
+    for (int64_t i = 0; i < screen->layer_count; ++i) {
         coded_layer *layer = &screen->layers[i];
-        if (!layer->rows || layer->rows->n_out < FEW_ROWS) continue;
-        if (model->layers[i].spec.groups <= MOST_PARTS)
-            LFD_TRY(lfd_code_groups_create(model->context, layer->rows, &layer->groups));
-        screen->has_singles = layer->groups != NULL;
+        if (needs_groups(layer)) LFD_TRY(lfd_code_groups_create(model->context, layer->rows, &layer->groups));
     }
+    screen->has_singles = 1;
     return LINFDIST_OK;
 }
 
-/* Rows of all layers but the last, whose outputs are classes. */
+/* Rows of all layers but the last, whose outputs are classes. Tops of features are not needed any more. */
 static linfdist_status sort_layers(const linfdist_model *model, lfd_screen *screen) {
     lfd_code_rows *before = NULL;
     for (int64_t i = 0; i < screen->layer_count; ++i) {

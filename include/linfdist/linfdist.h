@@ -697,8 +697,8 @@ enum {
 /* Besides the copy of the model it prepares, on the context's threads, what lets certificates skip the inputs of
  * distance layers that cannot win, and for nets of distances, mean shifts and biases with statistics what lets
  * linfdist_certify_at decide most samples by bytes. That takes 0.9 to 2 times the memory of the weights of trained
- * nets, and less than six times of any whose rows have 64 inputs. Results do not depend on it: where there is no memory
- * for it, certificates take longer, and a warning goes to the log.
+ * nets, and less than six times of any whose rows have 64 inputs or more. Results do not depend on it: where there is
+ * no memory for it, certificates take longer, and a warning goes to the log.
  * Errors: NOT_FINITE for weights, RANGE for a scalar that is not positive and finite and for weights with which outputs
  * of a layer could leave the range of a float, OUT_OF_MEMORY. */
 LINFDIST_API linfdist_status linfdist_certifier_create(const linfdist_model *model, linfdist_certifier **certifier);

@@ -3,6 +3,7 @@
 
 enum { ROW_VECTORS = LFD_CODE_ROWS / BYTES, TABLES = LFD_CODE_PLACES / BLOCK_BYTES };
 _Static_assert(LFD_CODE_ROWS % BYTES == 0, "blocks of rows are vectors");
+_Static_assert(LFD_CODE_PLACES % BLOCK_BYTES == 0 && LFD_CODE_PLACES <= 128, "places below a part are negative");
 
 /* A group's codes in parts of 16; each but the first without, bit by bit, the one before it: a place takes all parts up
  * to its own, whose sum without carry is its code. */

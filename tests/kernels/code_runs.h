@@ -153,9 +153,10 @@ static size_t blocks_of(size_t n_out) {
     return (n_out + LFD_CODE_ROWS - 1) / LFD_CODE_ROWS;
 }
 
-/* Blocks differ, so that each must know its own. */
+/* Blocks differ, so that each must know its own. The first of many groups has a turn for each. */
 static size_t rounds_of(const kernel_case *c, size_t block) {
-    return 1 + (block + c->shape.n_in) % 4;
+    const size_t groups = 2 * c->shape.n_in / LFD_CODE_PLACES;
+    return block == 0 && groups > 64 ? groups / LFD_CODE_TURNS : 1 + (block + c->shape.n_in) % 4;
 }
 
 /* Of equal rows no term is small before the last round, though every gap is: large codes are in dull places. */
@@ -172,11 +173,13 @@ static uint8_t gap_of(const kernel_case *c, size_t rounds_before) {
     return uniform() > 0.3f || gap > LFD_CODE_MOST ? LFD_CODE_MOST : (uint8_t)gap;
 }
 
-static void fill_turn(const kernel_case *c, const grouped_case *r, size_t rows, size_t rounds_before, int dull,
+/* Groups come in turn, the last one first. */
+static void fill_turn(const kernel_case *c, const grouped_case *r, size_t rows, size_t turn_index, int dull,
                       lfd_code_turn *turn, uint8_t *group) {
-    *group = (uint8_t)((uniform() + 0.5f) * (float)r->groups.count);
+    const size_t rounds_before = turn_index / LFD_CODE_TURNS, places = dull ? DULL_PLACES : LFD_CODE_PLACES;
+    *group = (uint8_t)((turn_index + 1) * (r->groups.count - 1) % r->groups.count);
     for (size_t lane = 0; lane < LFD_CODE_ROWS; ++lane) {
-        turn->place[lane] = (uint8_t)((uniform() + 0.5f) * (dull ? DULL_PLACES : LFD_CODE_PLACES));
+        turn->place[lane] = (uint8_t)(lane == 0 ? places - 1 : (size_t)((uniform() + 0.5f) * (float)places));
         turn->gap[lane] = lane < rows ? gap_of(c, rounds_before) : LFD_CODE_MOST;
     }
 }
@@ -194,7 +197,8 @@ static void fill_grouped_block(const kernel_case *c, const grouped_case *r, size
     lfd_code_round *first = &r->groups.rounds[r->groups.begin[block]], *last = first + rounds_of(c, block) - 1;
     for (lfd_code_round *round = first; round <= last; ++round)
         for (size_t i = 0; i < LFD_CODE_TURNS; ++i)
-            fill_turn(c, r, rows, (size_t)(round - first), is_dull(c, round, last), &round->turn[i], &round->group[i]);
+            fill_turn(c, r, rows, (size_t)(round - first) * LFD_CODE_TURNS + i, is_dull(c, round, last),
+                      &round->turn[i], &round->group[i]);
     for (lfd_code_round *round = first; round <= last; ++round) fill_rest(last, round);
     for (size_t lane = 0; lane < LFD_CODE_ROWS; ++lane)
         r->groups.floor[block * LFD_CODE_ROWS + lane] = lane < rows ? floor_of(block * LFD_CODE_ROWS + lane) : 0;

@@ -186,8 +186,8 @@ static void check_kernel(const lfd_kernels *k, runner *run, const char *what) {
         compare(k, run, what, make_case(50, 261, 133, pick(3), p[i], 1e-12f, RANDOM, i % 2));
         compare(k, run, what, make_case(200, 40, 20, 0, p[i], 1.0f, i == 2 ? EQUAL_ROWS : TIES, 0));
     }
-    if (run == run_codes_single) /* all groups that there may be, each visited by many rows */
-        compare(k, run, what, make_case(1, LFD_CODE_GROUPS * LFD_CODE_PLACES / 2, 66, 0, 2.0f, 1.0f, EQUAL_ROWS, 1));
+    if (run == run_codes_single) /* all groups that there may be */
+        compare(k, run, what, make_case(1, LFD_CODE_GROUP_INPUTS, 66, 0, 2.0f, 1.0f, EQUAL_ROWS, 1));
     for (int kind = 0; kind < DATA_KINDS; ++kind) /* and past several packed blocks in every direction */
         compare(k, run, what, make_case(41, 500 + pick(80), 101, 1, 2.0f, 1.0f, (data_kind)kind, kind % 2));
 }

@@ -85,16 +85,21 @@ static size_t near_of_turn(const lfd_code_groups *groups, size_t k) {
     return near;
 }
 
-/* Of each block: where its rounds end is where one has no rest. */
+/* The rounds of a block end where one has no rest. */
+static size_t end_of_block(const lfd_code_groups *groups, size_t block) {
+    uint8_t none[LFD_CODE_ROWS];
+    size_t end = groups->begin[block];
+    memset(none, LFD_CODE_MOST, sizeof none);
+    while (memcmp(groups->rounds[end++].rest, none, sizeof none) != 0) continue;
+    return end;
+}
+
 static void check_groups(const lfd_code_rows *rows, const lfd_code_groups *groups) {
-    uint8_t *gaps = room(2 * rows->n_in, 1), all[LFD_CODE_ROWS];
-    memset(all, LFD_CODE_MOST, sizeof all);
+    uint8_t *gaps = room(2 * rows->n_in, 1);
     assert_int_equal(groups->n_out, rows->n_out);
     for (size_t first = 0, next = 0; first < rows->n_out; first += LFD_CODE_ROWS) {
-        const size_t begin = groups->begin[first / LFD_CODE_ROWS];
-        size_t end = begin + 1;
+        const size_t begin = groups->begin[first / LFD_CODE_ROWS], end = end_of_block(groups, first / LFD_CODE_ROWS);
         assert_int_equal(begin, next);
-        while (memcmp(groups->rounds[end - 1].rest, all, sizeof all) != 0) ++end;
         for (size_t o = first; o < first + LFD_CODE_ROWS; ++o) check_lane(rows, groups, o, begin, end, gaps);
         for (size_t k = begin * LFD_CODE_TURNS + 1; k < end * LFD_CODE_TURNS; ++k)
             assert_true(near_of_turn(groups, k) <= near_of_turn(groups, k - 1));
@@ -131,11 +136,14 @@ static void free_ends(layer_ends *e) {
 }
 
 /* One sample by groups has the codes of every lane. */
+static size_t places_taken, places_made; /* of all so far */
+
 static void check_single(linfdist_context *context, const lfd_code_rows *rows, const lfd_code_groups *groups,
                          const uint8_t *x, const uint8_t *y) {
     uint8_t *single = room(2 * (rows->n_in + rows->n_out), 1), *to = single + 2 * rows->n_in;
     for (size_t i = 0; i < 2 * rows->n_in; ++i) single[i] = x[i * LFD_CODE_LANES];
-    (void)context->kernels->codes_single(groups, single, to, to + rows->n_out);
+    places_taken += context->kernels->codes_single(groups, single, to, to + rows->n_out);
+    places_made += end_of_block(groups, (rows->n_out - 1) / LFD_CODE_ROWS) * LFD_CODE_TURNS * LFD_CODE_ROWS;
     for (size_t o = 0; o < 2 * rows->n_out; ++o) assert_int_equal(to[o], y[o * LFD_CODE_LANES]);
     free(single);
 }
@@ -192,6 +200,7 @@ static void test_layers(void **state) {
         }
         linfdist_context_destroy(context);
     }
+    assert_true(places_taken < places_made / 2); /* they stop where none can gain */
 }
 
 /* ---- groups ---- */
@@ -234,24 +243,31 @@ static void test_dealt_columns(void **state) {
     lfd_code_groups *groups = group_layer(context, INPUTS, 200, same_kind);
     assert_int_equal(groups->count, INPUTS / LFD_CODE_PLACES);
     for (size_t block = 0; block < 4; ++block)
-        assert_int_equal(groups->begin[block], block * (INPUTS / 2 / LFD_CODE_TURNS));
+        assert_int_equal(end_of_block(groups, block), (block + 1) * (INPUTS / 2 / LFD_CODE_TURNS));
     lfd_code_groups_destroy(context, groups);
     linfdist_context_destroy(context);
 }
 
-static int any(size_t row, size_t input) {
-    return row + input + 1 > 0;
-}
-
-/* As many inputs as there may be places, and one more: each has two columns, of which the second never counts here. */
+/* As many columns as there may be places, all of which count in both rows. */
 static void test_most_inputs(void **state) {
-    const size_t most = LFD_CODE_GROUPS * LFD_CODE_PLACES / 2;
+    const size_t n = LFD_CODE_GROUP_INPUTS;
+    const lfd_dims d = {1, n, 2, 1, n, n, 2};
     linfdist_context *context = context_of("ref", 1);
+    float *middle = room(2 * n, sizeof *middle);
+    double *tops = room(n + 2, sizeof *tops);
+    lfd_code_rows *rows = NULL;
+    lfd_code_groups *groups = NULL;
     (void)state;
-    lfd_code_groups *groups = group_layer(context, most, 2, any);
-    assert_int_equal(groups->count, LFD_CODE_GROUPS / 2);
+    for (size_t i = 0; i < 2 * n; ++i) middle[i] = 1.275f + 0.01f * (float)(i % 90);
+    for (size_t i = 0; i < n; ++i) tops[i] = 2.55;
+    OK(lfd_codes_create(context, &d, middle, 0.01, tops, tops + n, &rows));
+    OK(lfd_code_groups_create(context, rows, &groups));
+    assert_int_equal(groups->count, LFD_CODE_GROUPS);
+    check_groups(rows, groups);
     lfd_code_groups_destroy(context, groups);
-    assert_null(group_layer(context, most + 1, 2, any));
+    lfd_codes_destroy(context, rows);
+    free(middle);
+    free(tops);
     linfdist_context_destroy(context);
 }
 
