@@ -155,7 +155,12 @@ linfdist_status linfdist_distance_backward(linfdist_context *context, const linf
     LFD_TRY(check_y(context, &dims, grad_y, "grad_y"));
     LFD_TRY(check_x(context, &dims, grad_x, "grad_x"));
     LFD_TRY(check_w(context, &dims, grad_w, "grad_w"));
-    lfd_distance_backward(context, &dims, p, x, w, y, argmax, grad_y, grad_x, grad_w);
+    void *grad_d = NULL;
+    if (isinf(p) && grad_w)
+        LFD_TRY(lfd_alloc(context, (dims.batch - 1) * dims.y_stride + dims.n_out, sizeof(float),
+                          "gradients at the argmax", &grad_d));
+    lfd_distance_backward(context, &dims, p, x, w, y, argmax, grad_y, grad_d, grad_x, grad_w);
+    lfd_free(context, grad_d);
     return LINFDIST_OK;
 }
 

@@ -28,7 +28,7 @@ struct operation {
     int32_t *argmax, *argmax_u;
     const float *known_y, *grad_y, *grad_yu; /* of the backward kernels */
     const int32_t *known_argmax, *known_argmax_u;
-    float *grad_x, *grad_xu, *grad_w;
+    float *grad_d, *grad_x, *grad_xu, *grad_w;
 };
 
 static float *offset(float *array, size_t start) {
@@ -113,12 +113,11 @@ static void linf_argmax(const operation *op, const tile *t) {
 
 static void linf_backward_x(const operation *op, const tile *t) {
     op->kernels->linf_backward_x(&t->shape, op->x + t->x, op->w + t->w, op->known_argmax + t->y, op->grad_y + t->y,
-                                 op->grad_x + t->x);
+                                 offset(op->grad_d, t->y), offset(op->grad_x, t->x));
 }
 
 static void linf_backward_w(const operation *op, const tile *t) {
-    op->kernels->linf_backward_w(&t->shape, op->x + t->x, op->w + t->w, op->known_argmax + t->y, op->grad_y + t->y,
-                                 op->grad_w + t->w);
+    op->kernels->linf_backward_w(&t->shape, op->known_argmax + t->y, op->grad_d + t->y, op->grad_w + t->w);
 }
 
 static void lp_forward(const operation *op, const tile *t) {
@@ -174,31 +173,31 @@ void lfd_distance_forward(linfdist_context *context, const lfd_dims *dims, float
 }
 
 /* The scatter kernels add in an order that only rows of x, or only rows of w, share. */
-static void scatter(linfdist_context *context, operation *op, run_tile_fn *to_x, run_tile_fn *to_w) {
-    const size_t threads = (size_t)context->threads, groups = op->dims->groups;
-    if (op->grad_x || op->grad_xu) {
-        op->run_tile = to_x;
-        op->batch = cut_evenly(op->batch.length, groups, threads, 1, 64);
-        run_all(context, op);
-        op->batch = whole(op->batch.length);
-    }
-    if (op->grad_w) {
-        op->run_tile = to_w;
-        op->out = cut_evenly(op->out.length, groups, threads, 16, 256);
-        run_all(context, op);
-    }
+static void scatter_to_x(linfdist_context *context, operation *op, run_tile_fn *run_tile) {
+    op->run_tile = run_tile;
+    op->batch = cut_evenly(op->batch.length, op->dims->groups, (size_t)context->threads, 1, 64);
+    run_all(context, op);
+    op->batch = whole(op->batch.length);
+}
+
+static void scatter_to_w(linfdist_context *context, operation *op, run_tile_fn *run_tile) {
+    op->run_tile = run_tile;
+    op->out = cut_evenly(op->out.length, op->dims->groups, (size_t)context->threads, 16, op->out.length);
+    run_all(context, op);
 }
 
 void lfd_distance_backward(linfdist_context *context, const lfd_dims *dims, float p, const float *x, const float *w,
-                           const float *y, const int32_t *argmax, const float *grad_y, float *grad_x, float *grad_w) {
+                           const float *y, const int32_t *argmax, const float *grad_y, float *grad_d, float *grad_x,
+                           float *grad_w) {
     operation op = begin(context, dims);
     op.x = x, op.w = w, op.known_y = y, op.known_argmax = argmax;
-    op.grad_y = grad_y, op.grad_x = grad_x, op.grad_w = grad_w;
+    op.grad_y = grad_y, op.grad_d = grad_w ? grad_d : NULL, op.grad_x = grad_x, op.grad_w = grad_w;
+    if (!grad_x && !grad_w) return;
     if (isinf(p)) {
-        scatter(context, &op, linf_backward_x, linf_backward_w);
+        scatter_to_x(context, &op, linf_backward_x);
+        if (grad_w) scatter_to_w(context, &op, linf_backward_w);
         return;
     }
-    if (!grad_x && !grad_w) return;
     op.run_tile = lp_backward;
     lfd_backward_power(&op.power, p);
     op.columns = cut_evenly(op.columns.length, dims->groups, (size_t)context->threads, 16, 256);
@@ -242,7 +241,8 @@ void lfd_bounds_backward(linfdist_context *context, const lfd_dims *dims, const 
     operation op = begin(context, dims);
     op.x = xl, op.xu = xu, op.w = w, op.known_argmax = arg_l, op.known_argmax_u = arg_u;
     op.grad_y = grad_yl, op.grad_yu = grad_yu, op.grad_x = grad_xl, op.grad_xu = grad_xu, op.grad_w = grad_w;
-    scatter(context, &op, bounds_backward_x, bounds_backward_w);
+    if (grad_xl || grad_xu) scatter_to_x(context, &op, bounds_backward_x);
+    if (grad_w) scatter_to_w(context, &op, bounds_backward_w);
 }
 
 /* ---- channels -------------------------------------------------------------------------------------------------- */

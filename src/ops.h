@@ -21,9 +21,10 @@ void lfd_backward_power(lfd_power *power, float p);
 /* p = infinity selects the l_inf kernels. argmax or NULL. */
 void lfd_distance_forward(linfdist_context *context, const lfd_dims *dims, float p, const float *x, const float *w,
                           float *y, int32_t *argmax);
-/* grad_x or grad_w may be NULL; both are added to. */
+/* grad_x or grad_w may be NULL; both are added to. grad_d: room for as much as grad_y, for p = infinity and grad_w. */
 void lfd_distance_backward(linfdist_context *context, const lfd_dims *dims, float p, const float *x, const float *w,
-                           const float *y, const int32_t *argmax, const float *grad_y, float *grad_x, float *grad_w);
+                           const float *y, const int32_t *argmax, const float *grad_y, float *grad_d, float *grad_x,
+                           float *grad_w);
 /* arg_l and arg_u: both or neither. */
 void lfd_bounds_forward(linfdist_context *context, const lfd_dims *dims, const float *xl, const float *xu,
                         const float *w, float *yl, float *yu, int32_t *arg_l, int32_t *arg_u);

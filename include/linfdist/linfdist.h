@@ -164,8 +164,9 @@ LINFDIST_API linfdist_status linfdist_distance_forward(linfdist_context *context
                                                        int32_t *argmax);
 /* Adds dL/dx to grad_x (or NULL) and dL/dw to grad_w (or NULL), from y (and argmax at p = infinity) as the forward pass
  * wrote them and grad_y = dL/dy: dy_j/dx_i = sign(x_i - w_ji) (|x_i - w_ji| / y_j)^(p-1), minus that for w; 0 where
- * y = 0. At p = infinity all of it goes to the argmax; at finite p argmax is not read and may be NULL. Errors: RANGE
- * for a negative y, INVALID_ARGUMENT for an argmax that is no column. */
+ * y = 0. At p = infinity all of it goes to the argmax, and for grad_w memory is set aside for one y; at finite p argmax
+ * is not read and may be NULL. Errors: RANGE for a negative y, INVALID_ARGUMENT for an argmax that is no column,
+ * OUT_OF_MEMORY; then nothing has been added. */
 LINFDIST_API linfdist_status linfdist_distance_backward(linfdist_context *context, const linfdist_distance_shape *shape,
                                                         float p, const float *x, const float *w, const float *y,
                                                         const int32_t *argmax, const float *grad_y, float *grad_x,

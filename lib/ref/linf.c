@@ -33,21 +33,21 @@ void lfd_ref_linf_argmax(const lfd_shape *s, const float *x, const float *w, flo
 }
 
 void lfd_ref_linf_backward_x(const lfd_shape *s, const float *x, const float *w, const int32_t *argmax,
-                             const float *grad_y, float *grad_x) {
+                             const float *grad_y, float *grad_d, float *grad_x) {
     for (size_t b = 0; b < s->batch; ++b)
         for (size_t o = 0; o < s->n_out; ++o) {
-            size_t i = (size_t)argmax[b * s->y_stride + o];
-            float difference = x[b * s->x_stride + i] - w[o * s->w_stride + i];
-            grad_x[b * s->x_stride + i] += lfd_signed_gradient(difference, grad_y[b * s->y_stride + o]);
+            const size_t y = b * s->y_stride + o, i = (size_t)argmax[y];
+            const float difference = x[b * s->x_stride + i] - w[o * s->w_stride + i];
+            const float gradient = lfd_signed_gradient(difference, grad_y[y]);
+            if (grad_d) grad_d[y] = gradient;
+            if (grad_x) grad_x[b * s->x_stride + i] += gradient;
         }
 }
 
-void lfd_ref_linf_backward_w(const lfd_shape *s, const float *x, const float *w, const int32_t *argmax,
-                             const float *grad_y, float *grad_w) {
+void lfd_ref_linf_backward_w(const lfd_shape *s, const int32_t *argmax, const float *grad_d, float *grad_w) {
     for (size_t b = 0; b < s->batch; ++b)
         for (size_t o = 0; o < s->n_out; ++o) {
-            size_t i = (size_t)argmax[b * s->y_stride + o];
-            float difference = x[b * s->x_stride + i] - w[o * s->w_stride + i];
-            grad_w[o * s->w_stride + i] -= lfd_signed_gradient(difference, grad_y[b * s->y_stride + o]);
+            const size_t y = b * s->y_stride + o;
+            grad_w[o * s->w_stride + (size_t)argmax[y]] -= grad_d[y];
         }
 }

@@ -36,6 +36,12 @@ static void forget(const linfdist_context *context, void *prepared) {
     lfd_pruned_destroy(context, prepared);
 }
 
+/* What a backward pass at p = infinity leaves from one gradient to the other. */
+static size_t scratch(const lfd_layer_spec *spec, size_t max_batch, size_t threads) {
+    (void)threads;
+    return max_batch * (size_t)spec->n_out;
+}
+
 static size_t prepared_scratch(const lfd_layer_spec *spec, size_t max_batch) {
     return lfd_pruned_scratch(max_batch, (size_t)spec->n_in, (size_t)spec->groups);
 }
@@ -77,7 +83,7 @@ static void backward(const lfd_layer_pass *pass, const lfd_signal *x, const lfd_
     lfd_layer_clear(pass, grad_x);
     if (grad_y->value)
         lfd_distance_backward(pass->context, &dims, pass->p, x->value, w, y->value, arg.value, grad_y->value,
-                              grad_x->value, grad_w);
+                              pass->scratch, grad_x->value, grad_w);
     if (grad_y->lower)
         lfd_bounds_backward(pass->context, &dims, x->lower, x->upper, w, arg.lower, arg.upper, grad_y->lower,
                             grad_y->upper, grad_x->lower, grad_x->upper, grad_w);
@@ -92,6 +98,7 @@ const struct lfd_layer_ops lfd_layer_distance = {
     .check = lfd_layer_check_dense,
     .describe = describe,
     .workspace = lfd_layer_argmax_room,
+    .scratch = scratch,
     .prepare = prepare,
     .forget = forget,
     .prepared_scratch = prepared_scratch,

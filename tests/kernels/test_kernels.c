@@ -38,15 +38,17 @@ static outputs run_linf_argmax(const lfd_kernels *k, kernel_case *c) {
     return out;
 }
 static outputs run_linf_backward_x(const lfd_kernels *k, kernel_case *c) {
-    outputs out = {{x_like(c)}, 0};
+    outputs out = {{x_like(c), y_like(c)}, 0};
+    float *grad_x = c->shape.batch % 3 ? out.array[0].data : NULL;
+    float *grad_d = c->shape.n_out % 3 ? out.array[1].data : NULL;
     if (c->shape.n_in == 0) return out;
-    k->linf_backward_x(&c->shape, c->x.data, c->w.data, ints(&c->argmax), c->grad.data, out.array[0].data);
+    k->linf_backward_x(&c->shape, c->x.data, c->w.data, ints(&c->argmax), c->grad.data, grad_d, grad_x);
     return out;
 }
 static outputs run_linf_backward_w(const lfd_kernels *k, kernel_case *c) {
     outputs out = {{w_like(c)}, 0};
     if (c->shape.n_in == 0) return out;
-    k->linf_backward_w(&c->shape, c->x.data, c->w.data, ints(&c->argmax), c->grad.data, out.array[0].data);
+    k->linf_backward_w(&c->shape, ints(&c->argmax), c->grad.data, out.array[0].data);
     return out;
 }
 static outputs run_lp_forward(const lfd_kernels *k, kernel_case *c) {

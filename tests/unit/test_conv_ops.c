@@ -393,6 +393,7 @@ static void check_dense(linfdist_context *context, const lfd_conv_dims *d, float
     const size_t n_in = d->channels * d->height * d->width;
     const lfd_dims dense = {d->batch, n_in, d->out_channels, d->groups, n_in, n_in / d->groups, d->out_channels};
     int32_t *argmax = isinf(p) ? ints(&want, ARG) : NULL;
+    float *grad_d = room(d->batch * d->out_channels, sizeof *grad_d);
     for (int i = GRAD_X; i <= GRAD_W; ++i) {
         memset(data(&got, i), 0, got.a[i].count * sizeof(float));
         memset(data(&want, i), 0, got.a[i].count * sizeof(float));
@@ -400,7 +401,8 @@ static void check_dense(linfdist_context *context, const lfd_conv_dims *d, float
     run_distance(context, &got, p, 1, 1);
     lfd_distance_forward(context, &dense, p, data(&want, X), data(&want, W), data(&want, Y), argmax);
     lfd_distance_backward(context, &dense, p, data(&want, X), data(&want, W), data(&want, Y), argmax,
-                          data(&want, GRAD_Y), data(&want, GRAD_X), data(&want, GRAD_W));
+                          data(&want, GRAD_Y), grad_d, data(&want, GRAD_X), data(&want, GRAD_W));
+    free(grad_d);
     for (int i = X; i < SCRATCH; ++i) (i == GRAD_W && !isinf(p) ? expect_close : expect_same)(&got, &want, i);
     if (isinf(p)) {
         run_bounds(context, &got, 1, 1, 1);
