@@ -25,6 +25,15 @@ typedef struct lfd_shape {
     size_t x_stride, w_stride, y_stride;
 } lfd_shape;
 
+/* Where few columns can win a maximum (linf_sparse): limits, and the sample that tells. */
+enum {
+    LFD_SPARSE_INPUTS = 5120,
+    LFD_SPARSE_BATCH = 48,   /* rows that are worth the search */
+    LFD_SPARSE_SAMPLES = 16, /* rows at equal distances, */
+    LFD_SPARSE_SAMPLED = 8,  /* outputs as well, */
+    LFD_SPARSE_SHARE = 5     /* and fewer than one in so many columns is a candidate there */
+};
+
 /* r -> r^q for r from the cut to 1, 0 below. Multiplied by a number, r is cut into pieces around the integers: with c
  * the middle of a piece and f = r / c - 1, r^q = c^q (1 + f)^q, and (1 + f)^q is one polynomial for all pieces, best
  * where r is large. */

@@ -103,12 +103,17 @@ static operation begin(const linfdist_context *context, const lfd_dims *dims) {
 
 /* ---- distances ------------------------------------------------------------------------------------------------ */
 
+/* argmax or NULL. */
 static void linf_forward(const operation *op, const tile *t) {
-    op->kernels->linf_forward(&t->shape, op->x + t->x, op->w + t->w, op->y + t->y);
-}
-
-static void linf_argmax(const operation *op, const tile *t) {
-    op->kernels->linf_argmax(&t->shape, op->x + t->x, op->w + t->w, op->y + t->y, op->argmax + t->y);
+    const lfd_kernels *k = op->kernels;
+    const float *x = op->x + t->x, *w = op->w + t->w;
+    float *y = op->y + t->y;
+    if (k->linf_is_sparse(&t->shape, x, w))
+        k->linf_sparse(&t->shape, x, w, y, op->argmax ? op->argmax + t->y : NULL);
+    else if (op->argmax)
+        k->linf_argmax(&t->shape, x, w, y, op->argmax + t->y);
+    else
+        k->linf_forward(&t->shape, x, w, y);
 }
 
 static void linf_backward_x(const operation *op, const tile *t) {
@@ -162,7 +167,7 @@ void lfd_distance_forward(linfdist_context *context, const lfd_dims *dims, float
     operation op = begin(context, dims);
     op.x = x, op.w = w, op.y = y, op.argmax = argmax;
     if (isinf(p)) {
-        op.run_tile = argmax ? linf_argmax : linf_forward;
+        op.run_tile = linf_forward;
         cut_for_packing(&op, (size_t)context->threads);
     } else {
         cut_for_forward(&op, (size_t)context->threads);

@@ -103,6 +103,8 @@ static inline void mark_lanes(uint16_t *p, vm m, int32_t a) {
     __m128i where = _mm_packs_epi32(half, _mm_castps_si128(_mm256_extractf128_ps(m, 1)));
     _mm_storeu_si128((__m128i *)(void *)p, _mm_blendv_epi8(all, _mm_set1_epi16((int16_t)a), where));
 }
+/* Integers as they are, in lanes of floats. */
+static inline vf vf_bits(vi a) { return _mm256_castsi256_ps(a); }
 static inline vi vi_add(vi a, vi b) { return _mm256_add_epi32(a, b); }
 /* x = 2^exponent mantissa with the mantissa in [1, 2), for normal positive x. */
 static inline vf vf_exponent(vf x) {

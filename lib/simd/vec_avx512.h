@@ -125,6 +125,8 @@ static inline void mark_lanes(uint16_t *p, vm m, int32_t a) {
     __m256i all = _mm256_loadu_si256((const __m256i *)(const void *)p);
     _mm256_storeu_si256((__m256i *)(void *)p, _mm256_mask_mov_epi16(all, m, _mm256_set1_epi16((int16_t)a)));
 }
+/* Integers as they are, in lanes of floats. */
+static inline vf vf_bits(vi a) { return _mm512_castsi512_ps(a); }
 static inline vi vi_add(vi a, vi b) { return _mm512_add_epi32(a, b); }
 /* x = 2^exponent mantissa with the mantissa in [1, 2), for normal positive x. */
 static inline vf vf_exponent(vf x) { return _mm512_getexp_ps(x); }

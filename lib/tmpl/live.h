@@ -100,24 +100,6 @@ static void live_transpose(size_t rows, size_t columns, const float *from, size_
         }
 }
 
-/* And back. */
-static void live_restore(size_t rows, size_t columns, float (*from)[LIVE_ROWS], float *to, size_t stride) {
-    vf v[LANES];
-    for (size_t first = 0; first < rows; first += LANES)
-        for (size_t i = 0; i < columns; i += LANES) {
-            const size_t part = columns - i;
-            for (size_t r = 0; r < LANES; ++r) v[r] = vf_load(from[i + r] + first);
-            vf_transpose(v);
-            for (size_t r = 0; first + r < rows && r < LANES; ++r) {
-                float *row = to + (first + r) * stride + i;
-                if (part < LANES)
-                    vf_store_part(row, v[r], part);
-                else
-                    vf_store(row, v[r]);
-            }
-        }
-}
-
 /* least[o] = the least lane of v[o]; the arrays have whole groups of LANES outputs. */
 static void live_least(size_t outputs, float (*v)[LIVE_ROWS], float *least) {
     vf lane[LANES];

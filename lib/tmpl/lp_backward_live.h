@@ -122,6 +122,6 @@ LFD_APART void gradient_sparse(const lfd_shape *s, const lfd_power *power, const
                                   grad_y + b * s->y_stride + o, grad_w ? grad_w + o * s->w_stride : NULL);
         }
     for (size_t b = 0; b < s->batch && grad_x; b += LIVE_ROWS)
-        live_restore(smaller(LIVE_ROWS, s->batch - b), s->n_in, grad_xs[b / LIVE_ROWS], grad_x + b * s->x_stride,
-                     s->x_stride);
+        lanes_to_rows(smaller(LIVE_ROWS, s->batch - b), s->n_in, grad_xs[b / LIVE_ROWS][0], LIVE_ROWS,
+                      grad_x + b * s->x_stride, s->x_stride);
 }

@@ -208,7 +208,7 @@ void ISA(lp_forward)(const lfd_shape *s, const lfd_power *power, const float *x,
         forward_dense(s, power, x, w, y);
         return;
     }
-    ISA(linf_forward)(s, x, w, y);
+    linf_quicker(s, x, w, y);
     for (size_t o = 0; o < s->n_out; o += LIVE_OUTPUTS)
         for (size_t b = 0; b < s->batch; b += PANEL_ROWS) {
             const float *xs = x + b * s->x_stride, *ws = w + o * s->w_stride;

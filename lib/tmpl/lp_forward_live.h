@@ -96,7 +96,7 @@ LFD_APART void forward_sparse(const lfd_shape *s, const lfd_power *power, const 
         live_transpose(part.batch, s->n_out, y + b * s->y_stride, s->y_stride, maximum);
         forward_sums(&part, power, x + b * s->x_stride, w, maximum, sum);
         forward_roots(s->n_out, power, maximum, sum);
-        live_restore(part.batch, s->n_out, sum, y + b * s->y_stride, s->y_stride);
+        lanes_to_rows(part.batch, s->n_out, sum[0], LIVE_ROWS, y + b * s->y_stride, s->y_stride);
     }
     forward_tiny(s, power, x, w, y);
 }

@@ -34,6 +34,24 @@ LFD_INLINE void rows_to_lanes(const float *const *rows, size_t n, size_t step, f
         for (size_t lane = 0; lane < LANES; ++lane) to[i * step + lane] = rows[lane][i];
 }
 
+/* And back: n columns of count rows. from has whole groups of LANES columns and rows. */
+static void lanes_to_rows(size_t count, size_t n, const float *from, size_t step, float *to, size_t stride) {
+    vf rows[LANES];
+    for (size_t first = 0; first < count; first += LANES)
+        for (size_t i = 0; i < n; i += LANES) {
+            LFD_UNROLL
+            for (size_t c = 0; c < LANES; ++c) rows[c] = vf_load(from + (i + c) * step + first);
+            vf_transpose(rows);
+            for (size_t r = 0; r < LANES && first + r < count; ++r) {
+                float *row = to + (first + r) * stride + i;
+                if (n - i < LANES)
+                    vf_store_part(row, rows[r], n - i);
+                else
+                    vf_store(row, rows[r]);
+            }
+        }
+}
+
 /* Into L2, what the next block of columns packs. */
 LFD_INLINE void prefetch_row(const float *row, size_t n) {
     LFD_UNROLL_PARTLY

@@ -37,6 +37,17 @@ static outputs run_linf_argmax(const lfd_kernels *k, kernel_case *c) {
     k->linf_argmax(&c->shape, c->x.data, c->w.data, out.array[0].data, ints(&out.array[1]));
     return out;
 }
+static outputs run_linf_sparse(const lfd_kernels *k, kernel_case *c) {
+    outputs out = {{y_like(c), y_like(c), y_like(c)}, 0};
+    k->linf_sparse(&c->shape, c->x.data, c->w.data, out.array[0].data, NULL);
+    out.value = k->linf_sparse(&c->shape, c->x.data, c->w.data, out.array[1].data, ints(&out.array[2]));
+    assert_memory_equal(out.array[0].data, out.array[1].data, out.array[0].count * sizeof(float));
+    return out;
+}
+static outputs run_linf_is_sparse(const lfd_kernels *k, kernel_case *c) {
+    outputs out = {{{0}}, k->linf_is_sparse(&c->shape, c->x.data, c->w.data)};
+    return out;
+}
 static outputs run_linf_backward_x(const lfd_kernels *k, kernel_case *c) {
     outputs out = {{x_like(c), y_like(c)}, 0};
     float *grad_x = c->shape.batch % 3 ? out.array[0].data : NULL;
@@ -163,6 +174,26 @@ static size_t pick(size_t count) {
     return (size_t)((double)(uniform() + 0.5f) * (double)count) % count;
 }
 
+/* Which rows and which columns are worth a search for the columns that win. */
+static void check_sample(const lfd_kernels *k) {
+    static const struct {
+        size_t batch, n_in;
+        data_kind kind;
+        size_t sparse;
+    } cases[] = {{LFD_SPARSE_BATCH, 300, FEW_WIN, 1},      {LFD_SPARSE_BATCH - 1, 300, FEW_WIN, 0},
+                 {LFD_SPARSE_BATCH, 300, RANDOM, 0},       {70, LFD_SPARSE_INPUTS, FEW_TIES, 1},
+                 {70, LFD_SPARSE_INPUTS + 1, FEW_TIES, 0}, {LFD_SPARSE_BATCH, 0, FEW_WIN, 0}};
+    for (size_t i = 0; i < COUNT(cases); ++i) {
+        kernel_case c = make_case(cases[i].batch, cases[i].n_in, 20, 0, 2.0f, 1.0f, cases[i].kind, 0);
+        assert_int_equal(k->linf_is_sparse(&c.shape, c.x.data, c.w.data), cases[i].sparse);
+        free_case(&c);
+    }
+    kernel_case c = make_case(LFD_SPARSE_BATCH, 300, 20, 0, 2.0f, 1.0f, FEW_WIN, 0); /* by its first rows */
+    for (size_t i = 16 * c.shape.x_stride; i < c.x.count; ++i) c.x.data[i] *= 16.0f;
+    assert_int_equal(k->linf_is_sparse(&c.shape, c.x.data, c.w.data), 0);
+    free_case(&c);
+}
+
 static void check_kernel(const lfd_kernels *k, runner *run, const char *what) {
     for (size_t i = 0; i < COUNT(sizes); ++i) /* every size in every place, the others at random */
         for (int place = 0; place < 3; ++place) {
@@ -188,6 +219,13 @@ static void check_kernel(const lfd_kernels *k, runner *run, const char *what) {
         compare(k, run, what, make_case(50, 261, 133, pick(3), p[i], 1e-12f, RANDOM, i % 2));
         compare(k, run, what, make_case(200, 40, 20, 0, p[i], 1.0f, i == 2 ? EQUAL_ROWS : TIES, 0));
     }
+    for (int i = 0; i < 4 && (run == run_linf_sparse || run == run_linf_is_sparse || run == run_lp_forward); ++i) {
+        const data_kind kind[] = {FEW_WIN, FEW_TIES, FEW_WIN, RANDOM};
+        compare(k, run, what,
+                make_case(64 + pick(90), 270 + pick(300), 150 + pick(90), 1, 20.0f, 1.0f, kind[i], i % 2));
+        compare(k, run, what, make_case(65, LFD_SPARSE_INPUTS - pick(2), 9, 0, 300.0f, scales[i], kind[i], i % 2));
+    }
+    if (run == run_linf_is_sparse) check_sample(k);
     if (run == run_codes_single) /* all groups that there may be */
         compare(k, run, what, make_case(1, LFD_CODE_GROUP_INPUTS, 66, 0, 2.0f, 1.0f, EQUAL_ROWS, 1));
     for (int kind = 0; kind < DATA_KINDS; ++kind) /* and past several packed blocks in every direction */
@@ -260,6 +298,7 @@ static void test_overrides(void **state) {
         const lfd_kernels *k = lfd_kernels_for(isa);
         if (!k) continue;
         assert_true(k->linf_forward != ref->linf_forward && k->linf_argmax != ref->linf_argmax);
+        assert_true(k->linf_sparse != ref->linf_sparse && k->linf_is_sparse != ref->linf_is_sparse);
         assert_true(k->lp_forward != ref->lp_forward && k->lp_backward != ref->lp_backward);
         assert_true(k->bounds_forward != ref->bounds_forward && k->bounds_argmax != ref->bounds_argmax);
         assert_true(k->ranked_forward != ref->ranked_forward && k->ranked_bounds != ref->ranked_bounds);
