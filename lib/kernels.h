@@ -30,8 +30,8 @@ enum {
     LFD_SPARSE_INPUTS = 5120,
     LFD_SPARSE_BATCH = 48,   /* rows that are worth the search */
     LFD_SPARSE_SAMPLES = 16, /* rows at equal distances, */
-    LFD_SPARSE_SAMPLED = 8,  /* outputs as well, */
-    LFD_SPARSE_SHARE = 5     /* and fewer than one in so many columns is a candidate there */
+    LFD_SPARSE_STEP = 16,    /* and one output in so many, */
+    LFD_SPARSE_SHARE = 5     /* of which fewer than one column in so many is a candidate */
 };
 
 /* r -> r^q for r from the cut to 1, 0 below. Multiplied by a number, r is cut into pieces around the integers: with c

@@ -32,42 +32,62 @@ void lfd_ref_linf_argmax(const lfd_shape *s, const float *x, const float *w, flo
         }
 }
 
-/* The columns whose |x - w| can be the largest of some of rows rows. */
-static size_t candidates_of(size_t rows, size_t n, const float *x, size_t x_stride, const float *w) {
-    float low[LFD_SPARSE_INPUTS], high[LFD_SPARSE_INPUTS], floor = 0.0f;
+/* Least and largest x of every column. */
+typedef struct ranges {
+    float low[LFD_SPARSE_INPUTS], high[LFD_SPARSE_INPUTS];
+} ranges;
+
+static void load_ranges(ranges *r, size_t rows, size_t n, const float *x, size_t x_stride) {
+    for (size_t i = 0; i < n; ++i) r->low[i] = INFINITY, r->high[i] = -INFINITY;
+    for (size_t b = 0; b < rows; ++b)
+        for (size_t i = 0; i < n; ++i) {
+            const float value = x[b * x_stride + i];
+            if (value < r->low[i]) r->low[i] = value;
+            if (value > r->high[i]) r->high[i] = value;
+        }
+}
+
+/* The columns whose |x - w| can be the largest of some row, and how many. */
+static size_t find_candidates(const ranges *r, size_t n, const float *w, size_t *column) {
+    float floor = 0.0f;
     size_t count = 0;
     for (size_t i = 0; i < n; ++i) {
-        low[i] = INFINITY, high[i] = -INFINITY;
-        for (size_t b = 0; b < rows; ++b) {
-            low[i] = fminf(low[i], x[b * x_stride + i]);
-            high[i] = fmaxf(high[i], x[b * x_stride + i]);
-        }
-        floor = fmaxf(floor, fmaxf(low[i] - w[i], w[i] - high[i]));
+        if (r->low[i] - w[i] > floor) floor = r->low[i] - w[i];
+        if (w[i] - r->high[i] > floor) floor = w[i] - r->high[i];
     }
-    for (size_t i = 0; i < n; ++i) count += fmaxf(high[i] - w[i], w[i] - low[i]) >= floor;
+    for (size_t i = 0; i < n; ++i)
+        if (r->high[i] - w[i] >= floor || w[i] - r->low[i] >= floor) column[count++] = i;
     return count;
 }
 
 size_t lfd_ref_linf_sparse(const lfd_shape *s, const float *x, const float *w, float *y, int32_t *argmax) {
-    size_t visited = 0;
-    for (size_t o = 0; o < s->n_out; ++o)
-        visited += candidates_of(s->batch, s->n_in, x, s->x_stride, w + o * s->w_stride) * s->batch;
-    if (argmax)
-        lfd_ref_linf_argmax(s, x, w, y, argmax);
-    else
-        lfd_ref_linf_forward(s, x, w, y);
+    ranges r;
+    size_t column[LFD_SPARSE_INPUTS], visited = 0;
+    load_ranges(&r, s->batch, s->n_in, x, s->x_stride);
+    for (size_t o = 0; o < s->n_out; ++o, w += s->w_stride) {
+        const size_t count = find_candidates(&r, s->n_in, w, column);
+        visited += count * s->batch;
+        for (size_t b = 0; b < s->batch; ++b) {
+            float maximum = 0.0f;
+            size_t index = 0;
+            for (size_t k = 0; k < count; ++k) {
+                const float distance = fabsf(x[b * s->x_stride + column[k]] - w[column[k]]);
+                if (distance > maximum) maximum = distance, index = column[k];
+            }
+            y[b * s->y_stride + o] = maximum;
+            if (argmax) argmax[b * s->y_stride + o] = (int32_t)index;
+        }
+    }
     return visited;
 }
 
 size_t lfd_ref_linf_is_sparse(const lfd_shape *s, const float *x, const float *w) {
-    const size_t step = (s->n_out + LFD_SPARSE_SAMPLED - 1) / LFD_SPARSE_SAMPLED;
-    size_t candidates = 0, seen = 0;
+    ranges r;
+    size_t column[LFD_SPARSE_INPUTS], candidates = 0, seen = 0;
     if (s->batch < LFD_SPARSE_BATCH || s->n_in > LFD_SPARSE_INPUTS) return 0;
-    for (size_t o = 0; o < s->n_out; o += step) {
-        const size_t x_stride = s->batch / LFD_SPARSE_SAMPLES * s->x_stride;
-        candidates += candidates_of(LFD_SPARSE_SAMPLES, s->n_in, x, x_stride, w + o * s->w_stride);
-        seen += s->n_in;
-    }
+    load_ranges(&r, LFD_SPARSE_SAMPLES, s->n_in, x, s->batch / LFD_SPARSE_SAMPLES * s->x_stride);
+    for (size_t o = 0; o < s->n_out; o += LFD_SPARSE_STEP, seen += s->n_in)
+        candidates += find_candidates(&r, s->n_in, w + o * s->w_stride, column);
     return candidates * LFD_SPARSE_SHARE < seen;
 }
 

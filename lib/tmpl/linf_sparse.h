@@ -12,7 +12,8 @@ enum {
 
 /* Least and largest x of every column. */
 typedef struct sparse_ranges {
-    float low[LFD_SPARSE_INPUTS + LANES], high[LFD_SPARSE_INPUTS + LANES];
+    _Alignas(64) float low[LFD_SPARSE_INPUTS + LANES];
+    _Alignas(64) float high[LFD_SPARSE_INPUTS + LANES];
 } sparse_ranges;
 
 /* The columns that can win, output by output, ascending; those of output o begin at begin[o]. */
@@ -101,7 +102,8 @@ static size_t sparse_search(const sparse_ranges *ranges, const lfd_shape *s, con
     return o;
 }
 
-/* Raises one output's maxima by its candidates before column end. Returns the one that comes next. */
+/* Raises one output's maxima by its candidates from column first, the block's first, to end. Returns the one that comes
+ * next. */
 LFD_INLINE size_t sparse_raise(sparse_block *block, size_t o, const sparse_candidates *found, size_t first, size_t end,
                                const float *w, int wanted) {
     size_t k = block->next[o];
@@ -174,17 +176,14 @@ size_t ISA(linf_sparse)(const lfd_shape *s, const float *x, const float *w, floa
     return visited;
 }
 
-/* From LFD_SPARSE_SAMPLES rows and LFD_SPARSE_SAMPLED outputs. */
 size_t ISA(linf_is_sparse)(const lfd_shape *s, const float *x, const float *w) {
     sparse_ranges ranges;
     int32_t column[LFD_SPARSE_INPUTS + LANES];
     size_t candidates = 0, seen = 0;
     if (s->batch < LFD_SPARSE_BATCH || s->n_in > LFD_SPARSE_INPUTS) return 0;
     sparse_load_ranges(&ranges, LFD_SPARSE_SAMPLES, s->n_in, x, s->batch / LFD_SPARSE_SAMPLES * s->x_stride);
-    for (size_t o = 0; o < s->n_out; o += (s->n_out + LFD_SPARSE_SAMPLED - 1) / LFD_SPARSE_SAMPLED) {
+    for (size_t o = 0; o < s->n_out; o += LFD_SPARSE_STEP, seen += s->n_in)
         candidates += sparse_find(&ranges, s->n_in, w + o * s->w_stride, w + o * s->w_stride, 0, column);
-        seen += s->n_in;
-    }
     return candidates * LFD_SPARSE_SHARE < seen;
 }
 

@@ -234,6 +234,8 @@ static void test_same_bits_everywhere(void **state) {
                 run_distance(context, &got, p);
                 assert_memory_equal(got.y, want.y, y_size(&s) * sizeof(float));
                 assert_memory_equal(got.argmax, want.argmax, y_size(&s) * sizeof(int32_t));
+                expect_ok(linfdist_distance_forward(context, &got.s, p, got.x, got.w, got.y, NULL));
+                assert_memory_equal(got.y, want.y, y_size(&s) * sizeof(float));
                 assert_memory_equal(got.grad_x, want.grad_x, x_size(&s) * sizeof(float));
                 assert_memory_equal(got.grad_w, want.grad_w, w_size(&s) * sizeof(float));
                 free_arrays(&got);
